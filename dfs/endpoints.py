@@ -1,0 +1,135 @@
+"""Where the processes of a cluster listen and are looked for, and which machine this is.
+
+Every process listens on a socket file, ``run/ID.sock`` in MINIDFS_HOME, and on its TCP
+address. When that path is too long for a socket, the files lie in a short folder under
+``/tmp`` whose name follows from the user and the home; a folder of that name that is
+not ours alone is never used.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+
+from dfs.address import IPC, IPC_PATH_MAX_BYTES, LOOPBACK_HOSTS, split_address
+from dfs.address import endpoint as address_endpoint
+from dfs.config import Config
+from dfs.errors import BadArgument, ConfigError
+from dfs.events import Role
+
+NAMENODE_ID = "namenode"
+_LONGEST_FILE = "/datanode-1234567890.sock"
+_LOOPBACK = ("tcp://127.0.0.1:", "tcp://[::1]:")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def host_id() -> str:
+    """The running machine: its name and the id of this boot, where the system has one."""
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = ""
+    return f"{socket.gethostname()}:{boot}"
+
+
+def socket_folder(home: Path) -> Path:
+    """The folder of the socket files of a cluster; it need not exist."""
+    usual = home.absolute() / "run"
+    if len(os.fsencode(usual)) + len(_LONGEST_FILE) <= IPC_PATH_MAX_BYTES:
+        return usual
+    name = blake2b(os.fsencode(home.absolute()), digest_size=8).hexdigest()
+    return Path(f"/tmp/minidfs-{os.geteuid()}-{name}")
+
+
+def make_socket_folder(home: Path) -> Path:
+    """The folder of the socket files, made with mode 0700.
+
+    Raises ``ConfigError`` when something else has its name or others may enter it.
+    """
+    folder = socket_folder(home)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_private(folder):
+        raise ConfigError(
+            f"{folder} must be a folder of yours with mode 0700: remove it, or set MINIDFS_HOME "
+            "to another folder",
+            str(folder),
+        )
+    return folder
+
+
+def remove_sockets(home: Path) -> None:
+    """Remove the socket files of a cluster whose processes have ended."""
+    folder = socket_folder(home)
+    if not _is_private(folder):
+        return
+    for path in folder.glob("*.sock"):
+        path.unlink(missing_ok=True)
+    if folder.parent != home.absolute():
+        with suppress(OSError):  # something of somebody else's lies in it
+            folder.rmdir()
+
+
+def socket_endpoint(home: Path, process_id: str) -> str:
+    """The endpoint of a process's socket file."""
+    return f"{IPC}{socket_folder(home)}/{process_id}.sock"
+
+
+def bind_endpoints(config: Config, home: Path, role: Role, process_id: str) -> tuple[str, ...]:
+    """Where a process listens; makes the folder of its socket file."""
+    address = {
+        Role.NAMENODE: config.namenode.address,
+        Role.DATANODE: config.datanode.listen,
+        Role.WORKER: config.worker.listen,
+    }[role]
+    make_socket_folder(home)
+    ipc = socket_endpoint(home, process_id)
+    return (ipc,) if address.startswith(IPC) else (ipc, _numeric(address_endpoint(address)))
+
+
+def client_endpoints(config: Config, home: Path) -> tuple[str, ...]:
+    """Where to look for the namenode, the best one first."""
+    ipc = socket_endpoint(home, NAMENODE_ID)
+    usual = _numeric(address_endpoint(config.namenode.address))
+    folder = socket_folder(home)
+    if usual != ipc and _is_private(folder) and (folder / f"{NAMENODE_ID}.sock").is_socket():
+        return (ipc, usual)
+    return (usual,)
+
+
+def refuse_open(endpoint: str) -> None:
+    """Raise ``BadArgument`` for an endpoint that other machines or users could reach."""
+    if endpoint.startswith(_LOOPBACK):
+        return
+    if not endpoint.startswith(IPC):
+        raise BadArgument(
+            f"{endpoint} can be reached from other machines, which needs keys, and there are none "
+            "yet: use 127.0.0.1, [::1] or ipc"
+        )
+    folder = Path(endpoint.removeprefix(IPC)).parent
+    if not _is_private(folder):
+        raise BadArgument(f"{endpoint}: {folder} must be a folder of yours with mode 0700")
+
+
+def _numeric(address: str) -> str:
+    """ZeroMQ binds to numbers only."""
+    if address.startswith(IPC):
+        return address
+    host, port = split_address(address.removeprefix("tcp://"))
+    assert host in LOOPBACK_HOSTS, f"{address} was accepted by the configuration"
+    if ":" in host:
+        return f"tcp://[{host}]:{port}"
+    return f"tcp://127.0.0.1:{port}"
+
+
+def _is_private(folder: Path) -> bool:
+    """Is this a real folder that belongs to us and that nobody else may enter?"""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return ours and not stat.S_IMODE(found.st_mode) & 0o077

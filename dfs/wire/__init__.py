@@ -1,0 +1,1 @@
+"""Messages: what each link says, and its bytes."""
