@@ -1,0 +1,1 @@
+"""The namenode: the namespace, its log and view, and where replicas are."""

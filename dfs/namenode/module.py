@@ -1,0 +1,51 @@
+"""Commands, and the modules that own them.
+
+A *command* is a decision that was made: it holds every id, target and time that
+was chosen. Applying it writes rows and nothing else; it is deterministic and has no
+expected failure. The log stores ``[module, tag, version, fields]`` for each command.
+
+A *module* is a set of commands and tables with one ``apply``. The log, the step and
+the table take a tuple of modules; ``dfs`` is one, ``mapreduce`` another. Tags are
+written by hand and never reused: 1-999 belong to dfs, 1000-1999 to mapreduce. A
+field added to a command gets a new version; the log refuses what it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+
+from dfs.namenode.table import Table
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Base of all commands; what a subclass writes stands in its docstring."""
+
+    TAG: ClassVar[int] = 0
+    VERSION: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class Module:
+    """One owner of commands and tables. ``apply(table, index, command)`` only writes."""
+
+    name: str
+    commands: tuple[type[Command], ...]
+    tables: tuple[str, ...]
+    apply: Callable[[Table, int, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a core may read when it decides: the table as of everything applied so far.
+
+    ``next_index`` is the log index that the commands of this decision will get. While the
+    disk ``is_full``, only what frees space may be decided.
+    """
+
+    table: Table
+    next_index: int
+    is_full: bool = False

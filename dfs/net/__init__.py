@@ -1,0 +1,1 @@
+"""Between a core and the world: transport, loop, step, threads for work."""

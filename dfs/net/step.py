@@ -1,0 +1,188 @@
+"""The step: the one way in which a core meets the world, in production and simulation.
+
+A step takes the events that arrived and the time, asks the core what to do, and
+returns the actions that may now be carried out. ``PlainStep`` is for cores that
+remember nothing. ``JournalStep`` is for a core whose decisions must survive:
+
+1. each event is decided against everything applied before it, in this step too;
+2. its commands go to the log's buffer and are applied to the view at once; its
+   actions are held, those of mere reads included, since a read may have seen a
+   command of the same step;
+3. the deadline, when it has passed, is decided in the same way;
+4. the log is written and synced once for all of them;
+5. now and then the view is committed: always after 4, so that it is never ahead of
+   the synced log;
+6. the held actions are returned.
+
+When nobody waits, space is reserved ahead for log and view. Once the disk has none, the core
+is told so with each view, until there is some again.
+
+An exception anywhere means that what was held is never released and that the
+process must end: the step refuses to run again, and closing it saves nothing. The
+log, read back, then tells what had become durable.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from typing import Protocol
+
+from dfs.events import Action, Decision, Event, Now
+from dfs.limits import COMMIT_EVERY_NS, COMMIT_MAX_BYTES, COMMIT_MAX_COMMANDS, ROOM_RETRY_NS
+from dfs.namenode.journal import apply_table, put_applied_index
+from dfs.namenode.log import Log
+from dfs.namenode.module import Module, View
+from dfs.namenode.table import Table
+
+_AT_ONCE = 0
+
+
+class Step(Protocol):
+    """What a loop drives."""
+
+    def run(self, events: list[Event], now: Now) -> list[Action]:
+        """Decide these events and what is due; the actions are safe to carry out."""
+
+    def next_deadline(self) -> int | None:
+        """When to run again even if nothing arrives (ns, monotonic)."""
+
+
+class PlainCore(Protocol):
+    """A core without a log."""
+
+    def handle(self, event: Event, now: Now) -> list[Action]:
+        """Decide one event."""
+
+    def on_deadline(self, now: Now) -> list[Action]:
+        """Do what is due."""
+
+    def next_deadline(self) -> int | None:
+        """When something is due (ns, monotonic)."""
+
+
+class JournalCore(Protocol):
+    """A core whose commands stand in a log."""
+
+    def handle(self, view: View, event: Event, now: Now) -> Decision:
+        """Decide one event."""
+
+    def on_deadline(self, view: View, now: Now) -> Decision:
+        """Decide what is due."""
+
+    def next_deadline(self) -> int | None:
+        """When something is due (ns, monotonic)."""
+
+
+def _is_due(deadline: int | None, now: Now) -> bool:
+    return deadline is not None and deadline <= now.mono_ns
+
+
+class PlainStep:
+    """A step around a core that has nothing to make durable."""
+
+    def __init__(self, core: PlainCore) -> None:
+        self._core = core
+
+    def run(self, events: list[Event], now: Now) -> list[Action]:
+        actions: list[Action] = []
+        for event in events:
+            actions += self._core.handle(event, now)
+        if _is_due(self._core.next_deadline(), now):
+            actions += self._core.on_deadline(now)
+        return actions
+
+    def next_deadline(self) -> int | None:
+        return self._core.next_deadline()
+
+
+class JournalStep:
+    """A step around a core with a log and a view; the rules are in the module's text."""
+
+    def __init__(
+        self, core: JournalCore, modules: tuple[Module, ...], log: Log, table: Table
+    ) -> None:
+        self._core = core
+        self._apply = apply_table(modules)
+        self._log = log
+        self._table = table
+        self._intact = True
+        self._uncommitted = 0
+        self._uncommitted_since_ns = 0
+        self._committed_bytes = log.appended_bytes
+        self._is_full = False
+        self._look_again_ns = _AT_ONCE
+
+    def run(self, events: list[Event], now: Now) -> list[Action]:
+        assert self._intact, "a step ran after one that failed; the process had to end"
+        self._intact = False
+        held: list[Action] = []
+        for event in events:
+            held += self._record(self._core.handle(self._view(), event, now), event, now)
+        if _is_due(self._core.next_deadline(), now):
+            held += self._record(self._core.on_deadline(self._view(), now), "its deadline", now)
+        self._log.sync()
+        if _is_due(self._commit_deadline(), now):
+            self._commit()
+        if not held and _is_due(self._room_deadline(), now):
+            self._make_room(now)
+        self._intact = True
+        return held
+
+    def next_deadline(self) -> int | None:
+        """The earliest of the core's, the next commit's, and that of the space ahead."""
+        deadlines = (self._core.next_deadline(), self._commit_deadline(), self._room_deadline())
+        return min((d for d in deadlines if d is not None), default=None)
+
+    def close(self) -> None:
+        """End in good order: commit the view, so that the next start has nothing to replay."""
+        if self._intact and self._uncommitted:
+            self._commit()
+        self._intact = False
+        self._log.close()
+
+    def _view(self) -> View:
+        return View(self._table, self._log.next_index, self._is_full)
+
+    def _record(self, decision: Decision, cause: object, now: Now) -> list[Action]:
+        """Log the commands of one decision and apply them; returns the actions to hold."""
+        commands = decision.commands
+        if commands:
+            index = self._log.append(commands)
+            for command in commands:
+                try:
+                    self._apply[type(command)](self._table, index, command)
+                except AssertionError as error:
+                    story = f"record {index}: {reprlib.repr(command)} after {reprlib.repr(cause)}"
+                    raise AssertionError(f"{story}: {error}") from error
+            if not self._uncommitted:
+                self._uncommitted_since_ns = now.mono_ns
+            self._uncommitted += len(commands)
+        return decision.actions
+
+    def _commit_deadline(self) -> int | None:
+        if not self._uncommitted:
+            return None
+        pending_bytes = self._log.appended_bytes - self._committed_bytes
+        if self._uncommitted >= COMMIT_MAX_COMMANDS or pending_bytes >= COMMIT_MAX_BYTES:
+            return _AT_ONCE
+        return self._uncommitted_since_ns + COMMIT_EVERY_NS
+
+    def _commit(self) -> None:
+        index = self._log.durable_index
+        assert index == self._log.next_index - 1, f"commit of records that are not synced: {index}"
+        put_applied_index(self._table, index)
+        self._table.commit()
+        self._committed_bytes = self._log.appended_bytes
+        self._uncommitted = 0
+        self._is_full = not self._table.make_room() or self._is_full
+
+    def _room_deadline(self) -> int | None:
+        if self._is_full:
+            return self._look_again_ns
+        return _AT_ONCE if self._log.wants_segment else None
+
+    def _make_room(self, now: Now) -> None:
+        """Reserve the space that the next records and commits will need."""
+        log_has_room = not self._log.wants_segment or self._log.prepare_segment()
+        self._is_full = not (self._table.make_room() and log_has_room)
+        self._look_again_ns = now.mono_ns + ROOM_RETRY_NS

@@ -1,0 +1,192 @@
+"""What the view on disk does beyond the contract: faults, unclean ends, other versions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dfs.errors import Corrupt, NotSupported, StorageFault
+from dfs.limits import VIEW_ROOM_BYTES
+from dfs.namenode.lmdb_table import LmdbTable
+
+NAMES = ("rows",)
+PAGE_BYTES = 4096
+
+
+def fill(folder: Path, rows: int = 200) -> None:
+    """A view with some committed rows, closed in good order."""
+    table = LmdbTable.open(folder, NAMES)
+    for number in range(rows):
+        table.put("rows", b"%06d" % number, bytes(100))
+    table.commit()
+    table.close()
+
+
+def kill(folder: Path) -> None:
+    """What a killed process leaves: no marker of a clean end."""
+    (folder / "CLEAN").unlink()
+
+
+def in_another_process(script: str, folder: Path) -> str:
+    """What a script prints that opens the view in ``folder`` in its own process."""
+    begin = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from dfs.errors import *; from dfs.namenode.lmdb_table import LmdbTable\n"
+        "folder = Path(sys.argv[1])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", begin + script, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_committed_rows_survive_a_kill(tmp_path: Path) -> None:
+    script = """
+table = LmdbTable.open(folder, ("rows",))
+table.put("rows", b"committed", b"1"); table.commit()
+table.put("rows", b"open", b"1")
+sys.stdout.flush(); import os; os._exit(0)
+"""
+    in_another_process(script, tmp_path)
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert table.scan("rows", b"", 9) == [(b"committed", b"1")]
+    table.close()
+
+
+def test_the_file_is_checked_after_an_unclean_end(tmp_path: Path) -> None:
+    fill(tmp_path)
+    kill(tmp_path)
+    data = tmp_path / "data.mdb"
+    content = bytearray(data.read_bytes())
+    for at in range(2 * PAGE_BYTES, len(content), PAGE_BYTES):
+        content[at : at + 24] = b"\xee" * 24
+    data.write_bytes(content)
+    with pytest.raises(Corrupt, match=r"is damaged .* made anew from the log"):
+        LmdbTable.open(tmp_path, NAMES)
+    data.unlink()
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert table.scan("rows", b"", 9) == []
+    table.close()
+
+
+def test_a_sound_file_opens_after_an_unclean_end(tmp_path: Path) -> None:
+    fill(tmp_path, rows=3)
+    kill(tmp_path)
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert len(table.scan("rows", b"", 9)) == 3
+    assert not (tmp_path / "CLEAN").exists()
+    table.close()
+    assert (tmp_path / "CLEAN").exists()
+
+
+def test_another_version_is_refused_untouched(tmp_path: Path) -> None:
+    fill(tmp_path)
+    version = tmp_path / "VERSION"
+    for found in ("minidfs view 2, lmdb 1.0", ""):
+        version.write_text(found)
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(NotSupported, match=f"says '{found}' and this program knows"):
+            LmdbTable.open(tmp_path, NAMES)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    version.unlink()
+    with pytest.raises(NotSupported, match="says 'nothing'"):
+        LmdbTable.open(tmp_path, NAMES)
+
+
+def test_a_start_that_was_cut_short_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("minid")
+    fill(tmp_path, rows=1)
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert len(table.scan("rows", b"", 9)) == 1
+    table.close()
+
+
+def test_a_full_map_ends_the_table(tmp_path: Path) -> None:
+    table = LmdbTable.open(tmp_path, NAMES, map_bytes=16 * PAGE_BYTES)
+    table.put("rows", b"first", b"")
+    table.commit()
+    with pytest.raises(StorageFault, match="MAP_FULL"):
+        table.put("rows", b"big", bytes(100 * PAGE_BYTES))
+    calls = [
+        lambda: table.get("rows", b"first"),
+        lambda: table.put("rows", b"second", b""),
+        lambda: table.delete("rows", b"first"),
+        lambda: table.scan("rows", b"", 1),
+        lambda: table.last("rows", b"z"),
+        table.commit,
+        table.abort,
+    ]
+    for call in calls:
+        with pytest.raises(StorageFault):
+            call()
+    table.close()
+    assert not (tmp_path / "CLEAN").exists()
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert table.scan("rows", b"", 9) == [(b"first", b"")]
+    table.close()
+
+
+def test_a_failed_commit_ends_the_table(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk."""
+    script = """
+table = LmdbTable.open(folder, ("rows",))
+table.put("rows", b"first", b""); table.commit()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+for number in range(1000): table.put("rows", b"%d" % number, bytes(1000))
+for call in (table.commit, table.commit, table.abort):
+    try: call()
+    except StorageFault as error: print(str(error).count("\\n"))
+"""
+    assert in_another_process(script, tmp_path).split() == ["0"] * 3
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert table.scan("rows", b"", 9) == [(b"first", b"")]
+    table.close()
+
+
+def test_little_address_space_makes_the_map_smaller(tmp_path: Path) -> None:
+    script = """
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+table = LmdbTable.open(folder, ("rows",)); table.put("rows", b"a", b""); table.commit()
+print("opened")
+"""
+    assert in_another_process(script, tmp_path) == "opened"
+    script = """
+resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28))
+try: LmdbTable.open(folder, ("rows",))
+except StorageFault as error: print(error)
+"""
+    assert "raise `ulimit -v`" in in_another_process(script, tmp_path / "other")
+
+
+def test_a_folder_that_cannot_be_made_is_a_fault_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFault, match="cannot open the view"):
+        LmdbTable.open(tmp_path / "file" / "view", NAMES)
+
+
+def test_room_is_reserved_ahead_and_does_not_disturb(tmp_path: Path) -> None:
+    fill(tmp_path)
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert table.make_room()
+    blocks = (tmp_path / "data.mdb").stat().st_blocks
+    assert blocks * 512 >= VIEW_ROOM_BYTES
+    table.put("rows", b"more", b"x" * 100_000)
+    table.commit()
+    assert table.make_room()
+    assert (tmp_path / "data.mdb").stat().st_blocks == blocks
+    table.close()
+    kill(tmp_path)
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert table.get("rows", b"more") == b"x" * 100_000
+    table.close()
+    with pytest.raises(StorageFault, match="closed"):
+        table.make_room()
