@@ -1,0 +1,321 @@
+"""The namenode's core: every message about names, files and datanodes.
+
+It is told everything (the view, the event, the time) and returns everything
+(commands to make durable, actions to hold until they are). The namespace itself is
+in the table; this object holds the soft state that a restart may lose: who lives,
+who holds which replica, which orders are on their way, when leases end.
+
+A request is refused unless its sender's role may send it. A change is decided
+against the view, its answer is stored with its effect, and a repetition gets the
+stored answer. Nothing is deleted or repaired while safe mode lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dfs.config.schema import Files, Times
+from dfs.errors import DfsError, NoRoom, NotSupported, PermissionDenied, Refused
+from dfs.events import (
+    Action,
+    Decision,
+    Event,
+    LinkLost,
+    Note,
+    Now,
+    Origin,
+    Peer,
+    Received,
+    Reply,
+    Role,
+)
+from dfs.namenode import commands as c
+from dfs.namenode import reading, writing
+from dfs.namenode.changes import reap_slice
+from dfs.namenode.keys import EPOCH, ROOT, get_number, number_key
+from dfs.namenode.module import Command, View
+from dfs.namenode.namespace import lease_row
+from dfs.namenode.nodes import Nodes
+from dfs.namenode.orders import Orders
+from dfs.namenode.replication import Replication
+from dfs.namenode.safemode import SafeMode
+from dfs.namenode.sessions import Sessions, earlier_answer
+from dfs.namenode.status import FULL, cluster_status
+from dfs.namenode.table import Table, scan_prefix
+from dfs.namenode.writing import Cluster
+from dfs.wire import namespace as m
+from dfs.wire import node as n
+from dfs.wire.codec import Message, decode, encode
+from dfs.wire.common import Failed, Ok, Ping
+
+ANYONE = frozenset({Role.CLIENT, Role.WORKER, Role.DATANODE, Role.NAMENODE})
+CLIENTS = frozenset({Role.CLIENT, Role.WORKER})
+DATANODES = frozenset({Role.DATANODE})
+
+SENDERS: dict[type[Message], frozenset[Role]] = {
+    Ping: ANYONE,
+    m.GetStatus: ANYONE,
+    **dict.fromkeys(
+        (
+            m.OpenSession,
+            m.RenewLease,
+            m.CloseSession,
+            m.Mkdir,
+            m.Create,
+            m.AddChunk,
+            m.CloseFile,
+            m.AbandonFile,
+            m.PutInline,
+            m.Rename,
+            m.Remove,
+            m.Stat,
+            m.List,
+            m.Glob,
+            m.Locate,
+            m.BadReplica,
+        ),
+        CLIENTS,
+    ),
+    **dict.fromkeys(
+        (n.Register, n.ReportPage, n.Heartbeat, n.ReplicaStored, n.ReplicaLost, Ok, Failed),
+        DATANODES,
+    ),
+}
+"""Who may send what to the namenode; everything else is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamenodeSettings:
+    """What the core takes from the configuration."""
+
+    cluster: str
+    owner: str
+    files: Files
+    times: Times
+
+
+class NamespaceCore:
+    """See the module's text. ``boot`` state comes from the table as of the last record."""
+
+    def __init__(self, settings: NamenodeSettings, table: Table, now: Now) -> None:
+        self._settings = settings
+        expected = tuple(key.decode() for key, _ in scan_prefix(table, "nodes", b"", b"\0"))
+        self._nodes = Nodes(settings.times, expected)
+        self._sessions = Sessions(settings.times.lease_ns)
+        self._sessions.restore(table, now.mono_ns)
+        self._safe = SafeMode(now.mono_ns)
+        self._replication = Replication(
+            self._nodes, Orders(), self._safe, settings.times.repair_after_ns, now.mono_ns
+        )
+        self._unformatted = table.get("inodes", number_key(ROOT)) is None
+        self._reaping = bool(table.scan("reap", b"\0", 1))
+
+    @property
+    def nodes(self) -> Nodes:
+        """The datanodes, for whoever schedules work near the data."""
+        return self._nodes
+
+    def knows(self, message: type[Message]) -> bool:
+        """Is this a message for the namenode (and not for a master beside it)?"""
+        return message in SENDERS
+
+    def reclaim(self) -> None:
+        """A core beside this one unlinked something: look what can be reclaimed."""
+        self._reaping = True
+
+    # -- events
+
+    def handle(self, view: View, event: Event, now: Now) -> Decision:
+        """Decide one event."""
+        match event:
+            case Received():
+                return self._receive(view, event, now)
+            case LinkLost() if event.peer.role is Role.DATANODE:
+                self._replication.link_lost(event.peer.name, now.mono_ns)
+                return Decision()
+            case _:
+                return Decision()
+
+    def _receive(self, view: View, event: Received, now: Now) -> Decision:
+        origin, message = event.origin, event.message
+        try:
+            self._authorise(origin.peer, message)
+            if isinstance(message, Ok | Failed):
+                return Decision(actions=self._replication.answered(view.table, event, now))
+            return self._dispatch(view, event, now)
+        except DfsError as error:
+            return Decision(actions=[Reply(origin, Failed.of(error))])
+
+    @staticmethod
+    def _authorise(peer: Peer, message: Message) -> None:
+        allowed = SENDERS.get(type(message))
+        if allowed is None:
+            raise NotSupported(f"the namenode does not take {type(message).__name__}")
+        if peer.role not in allowed:
+            raise PermissionDenied(f"a {peer.role} may not send {type(message).__name__}")
+
+    def _dispatch(self, view: View, event: Received, now: Now) -> Decision:
+        origin, message = event.origin, event.message
+        match message:
+            case m.Change():
+                return self._change(view, origin, message, now)
+            case m.Stat() | m.List() | m.Glob() | m.Locate():
+                found = reading.answer(view.table, self._nodes, message, now)
+                return _reply(origin, found)
+            case m.OpenSession():
+                self._sessions.open(view.next_index, now.mono_ns)
+                started = c.SessionStarted(origin.peer.name, now.wall_ns)
+                return _reply(origin, m.SessionOpened(view.next_index), [started])
+            case m.RenewLease():
+                self._sessions.renew(message.session, now.mono_ns)
+                return _reply(origin, Ok())
+            case m.CloseSession():
+                return _reply(origin, Ok(), self._end_session(view.table, message.session))
+            case m.GetStatus():
+                return _reply(origin, self._status(view, now))
+            case Ping():
+                return _reply(origin, Ok())
+            case m.BadReplica():
+                epoch = self._epoch(view.table)
+                actions = self._replication.suspect(message, epoch, now.mono_ns)
+                return Decision(actions=[Reply(origin, Ok()), *actions])
+            case n.Register():
+                return self._register(view, origin, message, now)
+            case _:
+                return Decision(actions=self._replication.news(view.table, event, now))
+
+    # -- clients
+
+    def _change(self, view: View, origin: Origin, change: m.Change, now: Now) -> Decision:
+        self._sessions.renew(change.session, now.mono_ns)
+        stored = earlier_answer(view.table, change, origin.peer.name)
+        if stored is not None:
+            return _reply(origin, decode([stored]).message)
+        if view.is_full and isinstance(change, writing.ADDITIONS):
+            raise NoRoom(f"{FULL}: free space on it; until then files can only be deleted")
+        cluster = Cluster(
+            self._settings.files, self._nodes, len(self._nodes.known()), self._safe.is_on
+        )
+        outcome = writing.decide(view.table, cluster, change, origin.peer, now)
+        self._follow(view.table, change, outcome)
+        answer = encode(outcome.answer)[0]
+        answered = c.Answered(change.session, change.sequence, change.ack_below, answer)
+        return _reply(origin, outcome.answer, [*outcome.commands, answered])
+
+    def _follow(self, table: Table, change: m.Change, outcome: writing.Outcome) -> None:
+        """Bring the soft state in line with a change that was just decided."""
+        match change:
+            case m.Create():
+                self._sessions.hold(change.session, outcome.inode)
+            case m.CloseFile():
+                self._sessions.release(change.session, change.inode)
+            case m.AbandonFile() if outcome.inode:
+                self._drop_unfinished(table, change.session, change.inode)
+            case m.AddChunk() if change.abandoned:
+                lease = lease_row(table, change.inode)
+                if lease is not None and lease.chunk == change.abandoned:
+                    self._replication.unwanted(lease.chunk, lease.generation, lease.targets)
+            case _:
+                pass
+        sealed = change.sealed if isinstance(change, m.AddChunk | m.CloseFile) else None
+        if sealed is not None:
+            self._replication.stored(sealed)
+        replaced = any(
+            isinstance(x, c.Removed | c.FileAbandoned) or getattr(x, "replaced", 0)
+            for x in outcome.commands
+        )
+        self._reaping = self._reaping or replaced
+
+    def _drop_unfinished(self, table: Table, session: int, inode: int) -> None:
+        lease = lease_row(table, inode)
+        assert lease is not None, f"file {inode} under construction has no lease"
+        self._sessions.release(session, inode)
+        self._reaping = True
+        if lease.chunk:
+            self._replication.unwanted(lease.chunk, lease.generation, lease.targets)
+
+    def _end_session(self, table: Table, session: int) -> list[Command]:
+        if not self._sessions.is_open(session):
+            return []
+        commands: list[Command] = []
+        for inode in self._sessions.end(session):
+            self._drop_unfinished(table, session, inode)
+            commands.append(c.FileAbandoned(inode))
+        return [*commands, c.SessionEnded(session)]
+
+    # -- datanodes
+
+    def _register(self, view: View, origin: Origin, word: n.Register, now: Now) -> Decision:
+        name = origin.peer.name
+        commands: list[Command] = []
+        if not word.endpoints:
+            raise Refused(f"{name} named no endpoint at which it can be reached")
+        epoch = self._epoch(view.table)
+        raised = self._replication.epoch_for(view.table, word, epoch)
+        if raised is not None:
+            commands.append(raised)
+            epoch = raised.epoch
+        address = m.NodeAddress(name, word.endpoints, word.host, word.rack)
+        joined = c.NodeJoined(name, word.host, word.rack)
+        if not self._replication.is_recorded(view.table, joined):
+            commands.append(joined)
+        self._nodes.register(address, word.free_bytes, word.used_bytes, now.mono_ns)
+        self._replication.link_lost(name, now.mono_ns)
+        answer = n.Registered(epoch, self._settings.times.heartbeat_ns)
+        text = f"{name} registered from {word.host} with {word.free_bytes} bytes free"
+        return Decision(commands, [Reply(origin, answer), Note(text)])
+
+    # -- time
+
+    def on_deadline(self, view: View, now: Now) -> Decision:
+        """Whatever is due: formatting, dead nodes, ended leases, repair, reclaiming."""
+        decision = Decision()
+        if self._unformatted:
+            self._unformatted = False
+            decision.commands.append(c.Formatted(self._settings.owner, now.wall_ns))
+            return decision
+        self._expire(view.table, decision, now)
+        epoch = self._epoch(view.table)
+        decision.actions += self._replication.on_deadline(view.table, epoch, now)
+        if self._reaping and not decision.commands:
+            self._reap(view.table, decision)
+        return decision
+
+    def _expire(self, table: Table, decision: Decision, now: Now) -> None:
+        for session, inode in self._sessions.expired_leases(now.mono_ns):
+            self._drop_unfinished(table, session, inode)
+            decision.commands.append(c.FileAbandoned(inode))
+            text = f"file {inode} discarded: session {session} was silent for the lease time"
+            decision.actions.append(Note(text))
+        for session in self._sessions.expired(now.mono_ns):
+            self._sessions.end(session)
+            decision.commands.append(c.SessionEnded(session))
+
+    def _reap(self, table: Table, decision: Decision) -> None:
+        commands, freed = reap_slice(table)
+        self._reaping = bool(commands)
+        decision.commands += commands
+        for chunk in freed:
+            self._replication.freed(chunk)
+
+    def next_deadline(self) -> int | None:
+        """When ``on_deadline`` has something to do (ns, monotonic)."""
+        if self._unformatted or self._reaping:
+            return 0
+        times = (self._sessions.next_deadline(), self._replication.next_deadline())
+        return min((t for t in times if t is not None), default=None)
+
+    # -- questions
+
+    def _epoch(self, table: Table) -> int:
+        return get_number(table, EPOCH, 1)
+
+    def _status(self, view: View, now: Now) -> m.Status:
+        counts = self._replication.counts()
+        return cluster_status(self._settings.cluster, self._nodes, counts, now, view.is_full)
+
+
+def _reply(origin: Origin, answer: Message, commands: Sequence[Command] = ()) -> Decision:
+    actions: list[Action] = [Reply(origin, answer)]
+    return Decision(list(commands), actions)

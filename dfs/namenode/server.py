@@ -1,0 +1,113 @@
+"""The namenode as a process: data folder, log and view, core, sockets, loop.
+
+Another core may live in the same process and the same log: it brings its modules and a
+function that composes it with the namespace's core. The file system knows nothing more
+about it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfs import daemon
+from dfs.config import Config
+from dfs.config_file import role_folder
+from dfs.data_folder import Owner, open_data_folder
+from dfs.endpoints import NAMENODE_ID, bind_endpoints
+from dfs.errors import ConfigError
+from dfs.events import Now, Peer, Role
+from dfs.namenode.apply import MODULE
+from dfs.namenode.changes import FileSettings
+from dfs.namenode.core import NamenodeSettings, NamespaceCore
+from dfs.namenode.journal import open_journal, table_names
+from dfs.namenode.lmdb_table import LmdbTable
+from dfs.namenode.module import Module
+from dfs.namenode.storage import Storage
+from dfs.namenode.table import Table
+from dfs.namenode.writing import GROUP
+from dfs.net.loop import Loop, read_clock
+from dfs.net.step import JournalCore, JournalStep
+from dfs.net.transport import ZmqTransport
+
+LOG_FOLDER = "log"
+VIEW_FOLDER = "view"
+
+
+@dataclass(frozen=True, slots=True)
+class NamenodeOptions:
+    """How to start a namenode. ``home`` is MINIDFS_HOME, where relative folders lie."""
+
+    config: Config
+    home: Path
+    pid_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A second core in the process: its modules, and how it is joined to the first."""
+
+    modules: tuple[Module, ...]
+    compose: Callable[[NamespaceCore, Storage, Table, Now], JournalCore]
+
+
+class NamenodeProcess:
+    """A namenode that listens. Its ``loop`` serves until it is stopped."""
+
+    def __init__(
+        self, options: NamenodeOptions, log: Callable[[str], None], beside: Companion | None
+    ) -> None:
+        config = options.config
+        cluster = config.cluster.id
+        if not cluster:
+            raise ConfigError("the configuration has no cluster id: make one with 'minidfs init'")
+        now = read_clock()
+        path = role_folder(config.namenode.dir, NAMENODE_ID, options.home)
+        owner = Owner("namenode", NAMENODE_ID, cluster, (LOG_FOLDER, VIEW_FOLDER))
+        self._folder = open_data_folder(path, owner, now.wall_ns)
+        modules = (MODULE, *(beside.modules if beside else ()))
+        self._table = LmdbTable.open(path / VIEW_FOLDER, table_names(modules))
+        journal = open_journal(self._folder.disk, self._table, modules, cluster)
+        core = compose(config, cluster, self._table, beside, now)
+        self._step = JournalStep(core, modules, journal, self._table)
+        self._step.run([], read_clock())
+        self._transport = ZmqTransport(
+            Peer(Role.NAMENODE, NAMENODE_ID),
+            cluster,
+            bind_endpoints(config, options.home, Role.NAMENODE, NAMENODE_ID),
+        )
+        self.loop = Loop(self._step, self._transport, None, log)
+        self.wake_fd = self._transport.wake_fd
+        where = " and ".join(self._transport.endpoints)
+        log(f"log at record {journal.durable_index}; listening on {where}")
+
+    def close(self) -> None:
+        """Commit the view, unless something failed; close the sockets; free the folder."""
+        self._step.close()
+        self._table.close()
+        self._transport.close()
+        self._folder.close()
+
+
+def compose(
+    config: Config, cluster: str, table: Table, beside: Companion | None, now: Now
+) -> JournalCore:
+    """The core of the process: the namespace's, joined with the one beside it."""
+    owner = pwd.getpwuid(os.geteuid()).pw_name
+    settings = NamenodeSettings(cluster, owner, config.files, config.times)
+    namespace = NamespaceCore(settings, table, now)
+    if beside is None:
+        return namespace
+    defaults = FileSettings(config.files.replication, config.files.chunk_bytes, 0)
+    storage = Storage(namespace.nodes, owner, GROUP, defaults)
+    return beside.compose(namespace, storage, table, now)
+
+
+def serve(options: NamenodeOptions, beside: Companion | None = None) -> int:
+    """Be a namenode until told to stop; the exit code of the process."""
+    return daemon.run(
+        NAMENODE_ID, options.pid_file, lambda log: NamenodeProcess(options, log, beside)
+    )

@@ -1,0 +1,59 @@
+"""How the cluster is, in one state and one sentence for each thing that is wrong."""
+
+from __future__ import annotations
+
+from dfs.events import Now, Role
+from dfs.namenode.nodes import Health, Nodes
+from dfs.namenode.replication import Counts
+from dfs.wire.namespace import NodeStatus, Status
+
+FULL = "the disk of the namenode is full"
+
+
+def cluster_status(
+    cluster: str, nodes: Nodes, counts: Counts, now: Now, is_full: bool = False
+) -> Status:
+    """The whole status; ``serving`` when there is nothing to say."""
+    states = tuple(_node_status(nodes, name, now) for name in nodes.known())
+    reasons = [f"{s.node} is {s.state}" for s in states if s.state != Health.LIVE]
+    if counts.safe_mode:
+        waiting = ", ".join(nodes.silent())
+        reasons.append(f"safe mode: waiting for the reports of {waiting}")
+    if is_full:
+        reasons.append(FULL)
+    if counts.missing:
+        reasons.append(f"{_chunks(counts.missing)} without any replica")
+    if counts.short:
+        reasons.append(f"{_chunks(counts.short)} with fewer replicas than wanted")
+    if not states:
+        reasons.append("no datanode has registered")
+    return Status(
+        cluster=cluster,
+        state="degraded" if reasons else "serving",
+        reasons=tuple(reasons),
+        nodes=states,
+        safe_mode=counts.safe_mode,
+        chunks=counts.chunks,
+        under_replicated=counts.short,
+        missing=counts.missing,
+    )
+
+
+def _chunks(count: int) -> str:
+    return f"{count} chunk{'' if count == 1 else 's'}"
+
+
+def _node_status(nodes: Nodes, name: str, now: Now) -> NodeStatus:
+    state = nodes.get(name)
+    health = nodes.health(name, now.mono_ns)
+    if state is None:
+        return NodeStatus(name, Role.DATANODE, health, ())
+    return NodeStatus(
+        name,
+        Role.DATANODE,
+        health,
+        state.address.endpoints,
+        state.free_bytes,
+        state.used_bytes,
+        len(state.replicas),
+    )

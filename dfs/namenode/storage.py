@@ -1,0 +1,129 @@
+"""The namenode as the MapReduce master beside it sees it: one narrow protocol.
+
+Both cores live in one process and one log. The master never touches the tables of
+dfs: it asks what is where, and it gets *commands* of dfs to put into its own
+decisions, so that "the task is done" and "its output is linked" are one record.
+All functions look at the view of the decision; commands of one call must be applied
+before the next call decides, unless both calls touch different folders.
+"""
+
+from __future__ import annotations
+
+from dfs.checksum import FileDigest
+from dfs.errors import Exists, NotADirectory
+from dfs.events import Now
+from dfs.namenode import changes
+from dfs.namenode import commands as c
+from dfs.namenode.changes import FileSettings, Ids, Maker
+from dfs.namenode.module import Command, View
+from dfs.namenode.namespace import Place, file_chunks, find_deepest, find_entry, stat
+from dfs.namenode.nodes import Nodes
+from dfs.paths import child_path
+from dfs.wire.namespace import Entry
+
+SUCCESS = "_SUCCESS"
+"""The name of the empty file that marks a complete output."""
+
+LOCATE_MAX_CHUNKS = 1000
+
+
+class Storage:
+    """What the master may ask of the namespace and have done to it."""
+
+    def __init__(self, nodes: Nodes, owner: str, group: str, defaults: FileSettings) -> None:
+        self._nodes = nodes
+        self._owner = owner
+        self._group = group
+        self._defaults = defaults
+
+    def stat(self, view: View, path: str) -> Entry:
+        """The entry at a path. Raises ``NotFound``, ``NotADirectory``."""
+        return stat(view.table, path)
+
+    def exists(self, view: View, path: str) -> bool:
+        """Is there anything at this path?"""
+        place, rest = find_deepest(view.table, path)
+        return not rest and place.entry is not None
+
+    def locate(
+        self, view: View, inode: int, offset: int, length: int, now: Now
+    ) -> list[tuple[int, int, tuple[str, ...]]]:
+        """(start, length, datanodes) of the chunks that cover a range of a file."""
+        rows, _ = file_chunks(view.table, inode, offset, offset + length, LOCATE_MAX_CHUNKS)
+        return [
+            (start, row.length, self._holders(row.chunk, row.generation, now))
+            for start, row in rows
+        ]
+
+    def _holders(self, chunk: int, generation: int, now: Now) -> tuple[str, ...]:
+        states = self._nodes.holders(chunk, generation, now.mono_ns)
+        return tuple(state.address.node for state in states)
+
+    def make_folder(self, view: View, path: str, now: Now) -> list[Command]:
+        """Make a directory and those above it; nothing to do when it exists."""
+        return changes.mkdir(view.table, path, True, True, self._maker(now))
+
+    def link(self, view: View, source: str, folder: str, now: Now) -> list[Command]:
+        """Move an attempt's file into an existing folder; a file of that name there is an error."""
+        place, entry = find_entry(view.table, source)
+        target = child_path(folder, place.name)
+        if self.exists(view, target):
+            raise Exists(f"{target} was linked before", target)
+        above, folder_entry = find_entry(view.table, folder)
+        if not folder_entry.is_dir:
+            raise NotADirectory(f"{above.path} is a file", above.path)
+        assert not entry.is_dir, f"{source} is a directory and not an attempt's file"
+        return [c.Renamed(place.parent, place.name, folder_entry.inode, place.name, 0, now.wall_ns)]
+
+    def publish(
+        self, view: View, folder: str, output: str, overwrite: bool, now: Now
+    ) -> list[Command]:
+        """Mark a hidden folder complete and give it its public name, in one record.
+
+        Raises ``Exists`` when there is something at ``output`` and not ``overwrite``; a file
+        there is never replaced by the folder.
+        """
+        ids = Ids(view.table)
+        maker = self._maker(now)
+        source, entry = find_entry(view.table, folder)
+        target, commands = changes.make_parents(view.table, output, ids, maker)
+        replaced = _replaced_output(target, overwrite)
+        mark = c.FilePut(
+            entry.inode,
+            SUCCESS,
+            ids.take(),
+            maker.owner,
+            maker.group,
+            changes.FILE_MODE,
+            self._defaults.replication,
+            self._defaults.chunk_bytes,
+            b"",
+            FileDigest(b"").digest(),
+            0,
+            now.wall_ns,
+        )
+        move = c.Renamed(
+            source.parent, source.name, target.parent, target.name, replaced, now.wall_ns
+        )
+        return [*commands, mark, move]
+
+    def discard(self, view: View, path: str, now: Now) -> list[Command]:
+        """Unlink a folder and all below it; nothing to do when it is not there."""
+        if not self.exists(view, path):
+            return []
+        return changes.remove(view.table, path, True, False, now.wall_ns)
+
+    def _maker(self, now: Now) -> Maker:
+        return Maker(self._owner, self._group, now.wall_ns)
+
+
+def _replaced_output(target: Place, overwrite: bool) -> int:
+    if target.is_root:
+        raise Exists("/ exists and cannot be an output", "/")
+    if target.entry is None:
+        return 0
+    if not target.entry.is_dir:
+        raise Exists(f"{target.path} is a file; an output is a directory", target.path)
+    if not overwrite:
+        raise Exists(f"{target.path} exists; --overwrite replaces it", target.path)
+    return target.entry.inode
