@@ -1,0 +1,1 @@
+"""The datanode: the chunks of one machine."""

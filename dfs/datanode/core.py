@@ -1,0 +1,216 @@
+"""The datanode's core: which part answers which message, and who may send it.
+
+=================  =============================================================
+``Registration``   the link to the namenode: register, report, heartbeats, news
+``Writes``         chunks being written, each in its chain (rules: ``pipeline``)
+``Reads``          slices of sealed replicas
+``Copies``         repair
+``Orders``         delete, check; the trash
+``Inventory``      what is held and how much room there is, shared by all of them
+=================  =============================================================
+
+Orders and answers of the namenode count only when they come from the namenode, and
+orders only with the epoch that this node registered under. Everything else may be asked
+by anyone the transport lets in. All request numbers come from one counter, so an
+answer belongs to exactly one part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import TypeAlias
+
+from dfs.datanode.chain import Identity
+from dfs.datanode.chunkfile import ReplicaKey
+from dfs.datanode.copies import Copies, CopyToken
+from dfs.datanode.orders import CheckToken, Orders, Trash, TrashToken
+from dfs.datanode.pipeline import WriteToken
+from dfs.datanode.reads import Reads, ReadToken
+from dfs.datanode.registration import (
+    EpochToken,
+    Membership,
+    Registration,
+    SpaceToken,
+)
+from dfs.datanode.replicas import Inventory, Replicas
+from dfs.datanode.tasks import Chore, Scan, SpaceMeasured
+from dfs.datanode.writes import Writes
+from dfs.errors import NotSupported, PermissionDenied, ReplicaFault
+from dfs.events import (
+    Action,
+    Event,
+    LinkLost,
+    Note,
+    Now,
+    Origin,
+    Payload,
+    Received,
+    Reply,
+    Role,
+    WorkDone,
+)
+from dfs.wire.codec import Message
+from dfs.wire.common import Failed, Ok, Ping
+from dfs.wire.data import (
+    ChainBroken,
+    ChunkCredit,
+    ChunkData,
+    ChunkOpened,
+    ChunkSealed,
+    ChunkSlices,
+    DropChunk,
+    OpenChunk,
+    ReadChunk,
+    SealChunk,
+)
+from dfs.wire.node import CheckReplica, CopyReplica, DeleteReplicas, Registered
+
+Order: TypeAlias = CopyReplica | DeleteReplicas | CheckReplica
+
+
+@dataclass(frozen=True, slots=True)
+class DatanodeSettings:
+    """What a datanode is told about itself. Endpoints are in the order to be tried."""
+
+    cluster: str
+    node: str
+    host: str
+    rack: str
+    endpoints: tuple[str, ...]
+    namenode_endpoints: tuple[str, ...]
+    reserve_bytes: int
+
+
+class DatanodeCore:
+    """One datanode, without sockets, files and clocks. See the module's text."""
+
+    def __init__(
+        self, settings: DatanodeSettings, scan: Scan, space: SpaceMeasured, now: Now
+    ) -> None:
+        me = Identity(settings.cluster, settings.node, settings.host)
+        numbers = count(1)
+        inventory = Inventory(
+            Replicas(scan.replicas), scan.highest_chunk, space, settings.reserve_bytes
+        )
+        membership = Membership(
+            settings.namenode_endpoints, settings.endpoints, settings.host, settings.rack
+        )
+        self._registration = Registration(membership, inventory, numbers, scan.epoch)
+        self._writes = Writes(me, inventory, numbers)
+        self._reads = Reads(me.node, inventory)
+        self._copies = Copies(me, inventory, numbers)
+        self._trash = Trash(inventory)
+        self._orders = Orders(me.node, inventory, self._writes, self._copies, self._trash)
+        self._trash.keep(tuple(scan.trash), now.mono_ns)
+
+    def handle(self, event: Event, now: Now) -> list[Action]:
+        """Decide one event."""
+        match event:
+            case Received():
+                actions = self._received(event, now.mono_ns)
+            case LinkLost():
+                actions = self._link_lost(event, now.mono_ns)
+            case WorkDone():
+                actions = self._work_done(event, now.mono_ns)
+        return actions + self._registration.tell(now.mono_ns)
+
+    def on_deadline(self, now: Now) -> list[Action]:
+        """Do what is due."""
+        actions = self._registration.on_deadline(now.mono_ns)
+        actions += self._writes.on_deadline(now.mono_ns)
+        actions += self._copies.on_deadline(now.mono_ns)
+        actions += self._trash.on_deadline(now.mono_ns)
+        return actions + self._registration.tell(now.mono_ns)
+
+    def next_deadline(self) -> int | None:
+        """When something is due (ns, monotonic)."""
+        parts = (self._registration, self._writes, self._copies, self._trash)
+        return min((d for part in parts if (d := part.next_deadline()) is not None), default=None)
+
+    def _received(self, event: Received, now_ns: int) -> list[Action]:
+        origin, message = event.origin, event.message
+        match message:
+            case ChunkData():
+                return self._writes.data(origin, message, event.payload, now_ns)
+            case OpenChunk():
+                return self._open(origin, message, now_ns)
+            case SealChunk():
+                return self._writes.seal(origin, message, now_ns)
+            case DropChunk():
+                return self._writes.drop(message)
+            case ReadChunk():
+                return self._reads.read(origin, message)
+            case CopyReplica() | DeleteReplicas() | CheckReplica():
+                return self._order(origin, message, now_ns)
+            case ChunkOpened() | ChunkCredit() | ChunkSealed() | ChainBroken():
+                return self._writes.answered(origin, message, now_ns)
+            case ChunkSlices() | Registered() | Ok() | Failed():
+                return self._answer(origin, message, event.payload, now_ns)
+            case Ping():
+                return [Reply(origin, Ok())]
+        unknown = NotSupported(f"a datanode does not answer {type(message).__name__}")
+        return [Reply(origin, Failed.of(unknown))]
+
+    def _open(self, origin: Origin, message: OpenChunk, now_ns: int) -> list[Action]:
+        if ReplicaKey(message.chunk, message.generation) in self._copies:
+            fault = ReplicaFault(f"chunk {message.chunk} is being repaired here: use another node")
+            return [Reply(origin, Failed.of(fault))]
+        return self._writes.open(origin, message, now_ns)
+
+    def _answer(
+        self, origin: Origin, message: Message, payload: Payload, now_ns: int
+    ) -> list[Action]:
+        peer, request = origin.peer, origin.request
+        if peer.role is Role.NAMENODE:
+            return self._registration.answered(request, message, now_ns)
+        if self._copies.awaits(peer, request):
+            return self._copies.answered(origin, message, payload, now_ns)
+        if isinstance(message, Failed):
+            return self._writes.answered(origin, message, now_ns)
+        return []
+
+    def _order(self, origin: Origin, order: Order, now_ns: int) -> list[Action]:
+        if origin.peer.role is not Role.NAMENODE:
+            fault = PermissionDenied("only the namenode gives orders to datanodes")
+            return [Reply(origin, Failed.of(fault))]
+        fenced = self._registration.fence(order.epoch)
+        if fenced is not None:
+            return [Reply(origin, Failed.of(fenced))]
+        match order:
+            case CopyReplica():
+                if ReplicaKey(order.chunk, order.generation) in self._writes:
+                    busy = ReplicaFault(f"chunk {order.chunk} is being written here")
+                    return [Reply(origin, Failed.of(busy))]
+                return self._copies.start(origin, order, now_ns)
+            case DeleteReplicas():
+                return self._orders.delete(origin, order)
+            case CheckReplica():
+                return self._orders.check(origin, order)
+
+    def _link_lost(self, event: LinkLost, now_ns: int) -> list[Action]:
+        if event.peer.role is Role.NAMENODE:
+            return self._registration.lost(event.reason, now_ns)
+        self._reads.link_lost(event)
+        return self._writes.link_lost(event) + self._copies.link_lost(event)
+
+    def _work_done(self, event: WorkDone, now_ns: int) -> list[Action]:
+        match event.token:
+            case WriteToken() as token:
+                return self._writes.work_done(token, event)
+            case ReadToken() as token:
+                return self._reads.work_done(token, event)
+            case CopyToken() as token:
+                return self._copies.work_done(token, event, now_ns)
+            case TrashToken() as token:
+                return self._orders.deleted(token, event, now_ns)
+            case CheckToken() as token:
+                return self._orders.checked(token, event)
+            case EpochToken() as token:
+                return self._registration.epoch_saved(token, event, now_ns)
+            case SpaceToken():
+                return self._registration.space_measured(event)
+            case Chore(what, key):
+                about = "" if key is None else f" {key}"
+                return [] if event.error is None else [Note(f"{what}{about}: {event.error}")]
+        raise AssertionError(f"nobody asked for the work {event.token!r}")

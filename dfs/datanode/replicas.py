@@ -1,0 +1,152 @@
+"""What a datanode holds, in memory: sorted arrays, 24 bytes a replica.
+
+``Replicas`` is the set of sealed replicas. ``Inventory`` adds the room on the disk and
+the *news*: what the namenode cannot know from the last chunk report. A report is a copy
+of the arrays as they were when it began, so everything that changes until its last page
+is confirmed is told again behind it; later only what nobody else tells it (a finished
+repair, a bad replica) is news. When the news outgrow their bound they are
+thrown away and a new report takes their place.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable
+
+from dfs.datanode.chunkfile import ReplicaKey
+from dfs.datanode.tasks import SpaceMeasured
+from dfs.limits import NEWS_MAX
+from dfs.wire.node import ReplicaId, ReplicaLost, ReplicaStored
+
+ROW_BYTES = 24
+
+
+class Replicas:
+    """Sealed replicas by (chunk, generation). Iteration order does not exist: see ``packed``."""
+
+    def __init__(self, rows: Iterable[tuple[ReplicaKey, int]] = ()) -> None:
+        found = sorted(rows)
+        self._chunks = array("Q", (key.chunk for key, _ in found))
+        self._generations = array("Q", (key.generation for key, _ in found))
+        self._lengths = array("Q", (length for _, length in found))
+        self.used_bytes = sum(self._lengths)
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def length(self, key: ReplicaKey) -> int | None:
+        """The length of a replica in bytes, None when it is not held."""
+        at = self._place(key)
+        return self._lengths[at] if self._is_at(at, key) else None
+
+    def add(self, key: ReplicaKey, length: int) -> None:
+        """Hold a replica; one that is held already keeps its length."""
+        at = self._place(key)
+        if self._is_at(at, key):
+            return
+        self._chunks.insert(at, key.chunk)
+        self._generations.insert(at, key.generation)
+        self._lengths.insert(at, length)
+        self.used_bytes += length
+
+    def remove(self, key: ReplicaKey) -> int | None:
+        """Forget a replica; its length, None when it was not held."""
+        at = self._place(key)
+        if not self._is_at(at, key):
+            return None
+        del self._chunks[at]
+        del self._generations[at]
+        length = self._lengths.pop(at)
+        self.used_bytes -= length
+        return length
+
+    def packed(self) -> memoryview:
+        """All rows as (chunk, generation, length), u64 big-endian, sorted."""
+        rows = array("Q", bytes(ROW_BYTES * len(self)))
+        rows[0::3] = self._chunks
+        rows[1::3] = self._generations
+        rows[2::3] = self._lengths
+        if sys.byteorder == "little":
+            rows.byteswap()
+        return memoryview(rows).cast("B")
+
+    def _place(self, key: ReplicaKey) -> int:
+        at = bisect_left(self._chunks, key.chunk)
+        while (
+            at < len(self._chunks)
+            and self._chunks[at] == key.chunk
+            and self._generations[at] < key.generation
+        ):
+            at += 1
+        return at
+
+    def _is_at(self, at: int, key: ReplicaKey) -> bool:
+        return at < len(self._chunks) and (self._chunks[at], self._generations[at]) == key
+
+
+class Inventory:
+    """The replicas of a node, its free space, and what the namenode has yet to hear."""
+
+    def __init__(
+        self, replicas: Replicas, highest_chunk: int, space: SpaceMeasured, reserve_bytes: int
+    ) -> None:
+        self.replicas = replicas
+        self.highest_chunk = highest_chunk
+        self.space = space
+        self.news: deque[ReplicaStored | ReplicaLost] = deque()
+        self.news_lost = False
+        self._reserve_bytes = reserve_bytes
+        self._reporting = True
+
+    def has_room(self, length: int) -> bool:
+        """Would the reserve stay free after another ``length`` bytes?"""
+        return self.space.free_bytes - length >= self._reserve_bytes
+
+    @property
+    def room_bytes(self) -> int:
+        """Room for chunks: what is free beyond the reserve."""
+        return max(0, self.space.free_bytes - self._reserve_bytes)
+
+    def take_room(self, length: int) -> None:
+        """Count space as used until it is measured again."""
+        self.space = self.space._replace(free_bytes=max(0, self.space.free_bytes - length))
+
+    def stored(self, key: ReplicaKey, length: int, digest: bytes, *, repair: bool) -> None:
+        """A replica is durable. A writer tells the namenode itself, a repair does not."""
+        self.replicas.add(key, length)
+        self.highest_chunk = max(self.highest_chunk, key.chunk)
+        if repair or self._reporting:
+            self._tell(ReplicaStored(ReplicaId(*key, length), digest))
+
+    def deleted(self, key: ReplicaKey) -> None:
+        """A replica goes into the trash because the namenode said so."""
+        length = self.replicas.remove(key)
+        if length is not None and self._reporting:
+            self._tell(ReplicaLost(ReplicaId(*key, length), "deleted"))
+
+    def lost(self, key: ReplicaKey, reason: str) -> None:
+        """A replica is corrupt or missing; told once."""
+        length = self.replicas.remove(key)
+        if length is not None:
+            self._tell(ReplicaLost(ReplicaId(*key, length), reason))
+
+    def begin_report(self) -> memoryview:
+        """The rows of a full report. All news until now is in it."""
+        self.news.clear()
+        self.news_lost = False
+        self._reporting = True
+        return self.replicas.packed()
+
+    def end_report(self) -> None:
+        """The namenode has the last page."""
+        self._reporting = False
+
+    def _tell(self, news: ReplicaStored | ReplicaLost) -> None:
+        if len(self.news) >= NEWS_MAX:
+            self.news.clear()
+            self.news_lost = True
+        if not self.news_lost:
+            self.news.append(news)

@@ -1,0 +1,183 @@
+"""The chunk files of one datanode, over ``dfs.disk.Disk``.
+
+::
+
+    chunks/ab/<chunk>-<generation>.tmp      being written
+    chunks/ab/<chunk>-<generation>.chunk    sealed, never changed again
+    trash/                                  deleted, unlinked later
+    quarantine/                             bad, kept for people to look at
+    EPOCH                                   highest epoch of a namenode obeyed
+
+What lies there as ``.tmp`` at the start belongs to writers that are gone and is removed.
+
+``execute`` runs in several threads at once, never twice at once for the same chunk: the
+lanes of the pool see to that. What is shared between chunks is the cache of footers.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from dfs.datanode import tasks
+from dfs.datanode.chunkfile import (
+    ReplicaKey,
+    folder_of,
+    key_of,
+    length_of,
+    name_of,
+    sealed_path,
+)
+from dfs.datanode.sealed import SealedFiles
+from dfs.datanode.unfinished import UnfinishedFiles
+from dfs.disk import Disk
+from dfs.errors import Corrupt, DfsError, NotFound, StorageFault
+
+FOLDERS = ("chunks", "trash", "quarantine")
+_FAN_OUT = 256
+_EPOCH = "EPOCH"
+
+
+class ChunkStore:
+    """Reads and writes the chunk files below one folder. See the module's text."""
+
+    def __init__(self, disk: Disk, cluster: str) -> None:
+        self._disk = disk
+        self._unfinished = UnfinishedFiles(disk, cluster)
+        self._sealed = SealedFiles(disk, cluster)
+        for folder in FOLDERS:
+            disk.make_folder(folder)
+
+    def scan(self) -> tasks.Scan:
+        """List what is there: removes left-over ``.tmp`` files, quarantines odd ones.
+
+        Costs an open and a stat per replica, and reads none of their bytes.
+        """
+        remarks: list[str] = []
+        replicas: list[tuple[ReplicaKey, int]] = []
+        for folder in self._chunk_folders():
+            for name in self._disk.names(folder):
+                found = self._look_at(folder, name, remarks)
+                if found is not None:
+                    replicas.append(found)
+        trash = _keys_in(self._disk.names("trash"))
+        known = [key.chunk for key, _ in replicas]
+        known += [key.chunk for key in trash]
+        known += [key.chunk for key in _keys_in(self._disk.names("quarantine"))]
+        return tasks.Scan(replicas, trash, max(known, default=0), self._load_epoch(), remarks)
+
+    def execute(self, task: tasks.Task) -> Any:
+        """Do one task; the result and the errors are those of its class in ``tasks``."""
+        try:
+            return self._execute(task)
+        except DfsError:
+            raise
+        except FileNotFoundError as error:
+            raise NotFound(f"{type(task).__name__}: {error}") from error
+        except OSError as error:
+            if error.errno == errno.EIO and isinstance(task, tasks.ReadSlices | tasks.CheckFile):
+                raise Corrupt(f"{task.key} cannot be read: {error}") from error
+            raise StorageFault(f"{type(task).__name__}: {error}") from error
+
+    def _execute(self, task: tasks.Task) -> Any:
+        match task:
+            case tasks.OpenFile():
+                self._unfinished.begin(task)
+            case tasks.WriteSlices():
+                self._unfinished.write(task)
+            case tasks.SealFile():
+                self._unfinished.seal(task.footer)
+                self._sealed.keep(task.footer)
+            case tasks.DropFile():
+                self._unfinished.give_up(task.key)
+            case tasks.ReadFooter():
+                return self._sealed.footer(task.key)
+            case tasks.ReadSlices():
+                return self._sealed.read(task)
+            case tasks.CheckFile():
+                self._sealed.check(task.key)
+            case tasks.QuarantineFile():
+                self._sealed.forget(task.key)
+                self._move((task.key,), "quarantine")
+            case tasks.TrashFiles():
+                for key in task.keys:
+                    self._sealed.forget(key)
+                self._move(task.keys, "trash")
+            case tasks.EmptyTrash():
+                for key in task.keys:
+                    with suppress(FileNotFoundError):
+                        self._disk.unlink(f"trash/{name_of(key)}")
+            case tasks.MeasureSpace():
+                return tasks.SpaceMeasured(*self._disk.space())
+            case tasks.SaveEpoch():
+                self._save_epoch(task.epoch)
+        return None
+
+    # Moving aside, and the start.
+
+    def _move(self, keys: tuple[ReplicaKey, ...], target: str) -> None:
+        changed: dict[str, None] = {}
+        for key in keys:
+            with suppress(FileNotFoundError):
+                self._disk.rename(sealed_path(key), f"{target}/{name_of(key)}")
+                changed[folder_of(key)] = None
+        for folder in (*changed, target) if changed else ():
+            self._disk.sync_folder(folder)
+
+    def _chunk_folders(self) -> Iterator[str]:
+        for number in range(_FAN_OUT):
+            folder = f"chunks/{number:02x}"
+            if self._disk.exists(folder):
+                yield folder
+
+    def _look_at(self, folder: str, name: str, remarks: list[str]) -> tuple[ReplicaKey, int] | None:
+        path = f"{folder}/{name}"
+        found = key_of(name)
+        if found is None or folder_of(found[0]) != folder:
+            remarks.append(f"{path} is no chunk file of ours: left where it is")
+            return None
+        key, suffix = found
+        if suffix == "tmp":
+            self._disk.unlink(path)
+            return None
+        file = self._disk.open(path)
+        try:
+            length = length_of(file.size())
+        finally:
+            file.close()
+        if length is None:
+            self._move((key,), "quarantine")
+            remarks.append(f"{path} has a size that no chunk has: quarantined")
+            return None
+        return key, length
+
+    def _load_epoch(self) -> int:
+        if not self._disk.exists(_EPOCH):
+            return 0
+        file = self._disk.open(_EPOCH)
+        try:
+            text = file.read_at(0, file.size()).decode("ascii", errors="replace").strip()
+        finally:
+            file.close()
+        if not text.isdecimal():
+            raise StorageFault(f"the file {_EPOCH} holds {text!r} instead of a number: restore it")
+        return int(text)
+
+    def _save_epoch(self, epoch: int) -> None:
+        temporary = f"{_EPOCH}.tmp"
+        with suppress(FileNotFoundError):
+            self._disk.unlink(temporary)
+        file = self._disk.create(temporary)
+        try:
+            file.write_at(0, b"%d\n" % epoch)
+            file.sync()
+        finally:
+            file.close()
+        self._disk.rename(temporary, _EPOCH)
+        self._disk.sync_folder("")
+
+
+def _keys_in(names: list[str]) -> list[ReplicaKey]:
+    return [found[0] for name in names if (found := key_of(name)) is not None]

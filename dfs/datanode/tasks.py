@@ -1,0 +1,154 @@
+"""Disk work of a datanode, as values: the core asks for it, ``ChunkStore.execute`` does it.
+
+Tasks of one chunk share a lane (the chunk's id), so they run in the order given.
+Failures come back as ``StorageFault`` (the disk), ``Corrupt`` (bytes do not match their
+checksums) or ``NotFound`` (no such file). Offsets and lengths are bytes of chunk data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from dfs.datanode.chunkfile import Footer, ReplicaKey
+from dfs.events import Payload
+
+NODE_LANE = 0
+"""The lane of work that belongs to no single chunk; chunk ids begin at 1."""
+
+
+class Scan(NamedTuple):
+    """What the store held when it was opened; ``remarks`` are lines for the log."""
+
+    replicas: list[tuple[ReplicaKey, int]]
+    trash: list[ReplicaKey]
+    highest_chunk: int
+    epoch: int
+    remarks: list[str]
+
+
+class SpaceMeasured(NamedTuple):
+    """Result of ``MeasureSpace``."""
+
+    capacity_bytes: int
+    free_bytes: int
+
+
+class SlicesRead(NamedTuple):
+    """Result of ``ReadSlices``: verified bytes, and the packed hashes of all slices."""
+
+    data: bytes
+    hashes: bytes
+
+
+class Chore(NamedTuple):
+    """Token of work whose end nobody waits for; its failure is only noted."""
+
+    what: str
+    key: ReplicaKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """Begin the file of a new replica, with room for ``size_hint`` bytes. Result: None."""
+
+    key: ReplicaKey
+    inode: int
+    start: int
+    path: str
+    size_hint: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSlices:
+    """Write at ``offset`` of an open file. Result: None. A failure removes the file."""
+
+    key: ReplicaKey
+    offset: int
+    data: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class SealFile:
+    """Make an open file durable under its final name. Result: None. A failure removes it."""
+
+    footer: Footer
+
+
+@dataclass(frozen=True, slots=True)
+class DropFile:
+    """Remove an open file; fine if there is none. Result: None."""
+
+    key: ReplicaKey
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFooter:
+    """Result: the ``Footer`` of a sealed replica, verified."""
+
+    key: ReplicaKey
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSlices:
+    """Result: ``SlicesRead``. ``offset`` and end are slice borders or the chunk's end."""
+
+    key: ReplicaKey
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFile:
+    """Verify every byte of a sealed replica. Result: None."""
+
+    key: ReplicaKey
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineFile:
+    """Set a bad replica aside, for people to look at. Result: None; fine if there is none."""
+
+    key: ReplicaKey
+
+
+@dataclass(frozen=True, slots=True)
+class TrashFiles:
+    """Move replicas into the trash; those that are not there count as moved. Result: None."""
+
+    keys: tuple[ReplicaKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyTrash:
+    """Remove replicas from the trash for good. Result: None."""
+
+    keys: tuple[ReplicaKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSpace:
+    """Result: ``SpaceMeasured``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveEpoch:
+    """Remember durably the highest epoch of a namenode that this node obeys. Result: None."""
+
+    epoch: int
+
+
+Task: TypeAlias = (
+    OpenFile
+    | WriteSlices
+    | SealFile
+    | DropFile
+    | ReadFooter
+    | ReadSlices
+    | CheckFile
+    | QuarantineFile
+    | TrashFiles
+    | EmptyTrash
+    | MeasureSpace
+    | SaveEpoch
+)
