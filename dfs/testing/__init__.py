@@ -1,0 +1,1 @@
+"""A storage cluster in one thread: simulated clock, network and disk around production cores."""

@@ -1,0 +1,151 @@
+"""A client in a simulation: the production ``Client``, whose waiting is virtual time.
+
+``SimulatedConnection`` has the face of ``dfs.client.connection.Connection``. Where that
+waits for its I/O thread, this one lets the world go on. So ``Client`` and its file
+objects run unchanged, and faults strike while they wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, Generic, TypeVar, cast
+
+from dfs.client.client import Client
+from dfs.client.connection import Connection
+from dfs.client.core import ClientCore
+from dfs.client.effects import Operation
+from dfs.client.namenode import ClientSettings, Namenode
+from dfs.errors import BadArgument
+from dfs.events import Now, Peer, Role
+from dfs.limits import SECOND_NS, WRITE_AHEAD_FRAMES
+from dfs.net.step import PlainStep
+from dfs.testing.world import Node, Process, World
+
+T = TypeVar("T")
+
+HANG_NS = 600 * SECOND_NS
+"""No operation may take longer than this, whatever fails."""
+
+
+class ClientMachine:
+    """The memory of a client process. It is never killed."""
+
+    def __init__(self) -> None:
+        self.core = ClientCore()
+        self.running: dict[int, SimulatedRunning[Any]] = {}
+
+    def boot(self, now: Now) -> Process:
+        return Process(PlainStep(self.core), _no_work, self._collect)
+
+    def lose_process(self) -> None:
+        raise AssertionError("clients are not killed in simulations")
+
+    def lose_power(self, rng: Random) -> None:
+        self.lose_process()
+
+    def _collect(self) -> None:
+        for number in self.core.take_consumed():
+            if number in self.running:
+                self.running[number].queued -= 1
+        for finished in self.core.take_finished():
+            running = self.running.pop(finished.operation, None)
+            if running is not None:
+                running.end(finished.result, finished.error)
+
+
+def _no_work(task: object) -> None:
+    raise AssertionError(f"a client asks for no work: {task}")
+
+
+class SimulatedRunning(Generic[T]):
+    """An operation under way; see ``dfs.client.io_thread.Running``."""
+
+    def __init__(self, world: World, node: Node, machine: ClientMachine) -> None:
+        self._world = world
+        self._node = node
+        self._machine = machine
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self.done = False
+        self.queued = 0
+        self.number = 0
+
+    def begin(self, operation: Operation[T]) -> None:
+        """Start it in the core."""
+
+        def start(now: Now) -> list[Any]:
+            self.number, actions = self._machine.core.start(operation, now)
+            self._machine.running[self.number] = self
+            return actions
+
+        self._world.inject(self._node, start)
+
+    def wait(self, timeout_ns: int | None = None) -> T:
+        """Its result, or its error raised."""
+        self._pass_time(lambda: self.done, timeout_ns or HANG_NS)
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._result)
+
+    def feed(self, item: object) -> None:
+        """Hand it an item; waits while it has enough."""
+        self._pass_time(lambda: self.done or self.queued < WRITE_AHEAD_FRAMES, HANG_NS)
+        if self.done:
+            raise self._error or BadArgument("the operation has ended")
+        self.queued += 1
+        self.feed_at_once(item)
+
+    def feed_at_once(self, item: object) -> None:
+        """Hand it an item without waiting."""
+        feed = self._machine.core.feed
+        self._world.inject(self._node, lambda now: feed(self.number, item, now))
+
+    def abandon(self) -> None:
+        """Nobody wants its result any more."""
+        self._machine.core.abandon(self.number)
+        self._machine.running.pop(self.number, None)
+        self.end(None, BadArgument("the operation was abandoned"))
+
+    def end(self, result: Any, error: BaseException | None) -> None:
+        """It has ended."""
+        if not self.done:
+            self.done, self._result, self._error = True, result, error
+
+    def _pass_time(self, is_true: Callable[[], bool], limit_ns: int) -> None:
+        self._world.run_until(is_true, limit_ns, f"operation {self.number} of the client")
+
+
+class SimulatedConnection:
+    """See the module's text."""
+
+    def __init__(self, world: World, name: str, settings: ClientSettings) -> None:
+        self.namenode = Namenode(settings)
+        self._world = world
+        self._machine = ClientMachine()
+        self._node = world.add(Peer(Role.CLIENT, name), (), self._machine)
+        self._keeper = self.start(self.namenode.keep_session())
+
+    @property
+    def core(self) -> ClientCore:
+        """The client's core, for looking at its queues."""
+        return self._machine.core
+
+    def start(self, operation: Operation[T]) -> SimulatedRunning[T]:
+        """Begin an operation."""
+        running: SimulatedRunning[T] = SimulatedRunning(self._world, self._node, self._machine)
+        running.begin(operation)
+        return running
+
+    def run(self, operation: Operation[T]) -> T:
+        """The result of an operation."""
+        return self.start(operation).wait()
+
+    def client(self) -> Client:
+        """The production client over this connection."""
+        return Client(cast("Connection", self))
+
+    def close(self) -> None:
+        """End the session."""
+        self.run(self.namenode.close_session())
+        self._keeper.abandon()

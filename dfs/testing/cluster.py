@@ -1,0 +1,143 @@
+"""A storage cluster in one thread: the production cores over simulated disks and links."""
+
+from __future__ import annotations
+
+from random import Random
+
+from dfs.client.client import Client
+from dfs.client.namenode import ClientSettings
+from dfs.config.schema import Files, Times
+from dfs.datanode.core import DatanodeCore, DatanodeSettings
+from dfs.datanode.store import ChunkStore
+from dfs.datanode.tasks import SpaceMeasured
+from dfs.events import Now, Peer, Role
+from dfs.limits import KIB, SECOND_NS
+from dfs.namenode.apply import MODULE
+from dfs.namenode.core import NamenodeSettings, NamespaceCore
+from dfs.namenode.journal import open_journal, table_names
+from dfs.namenode.module import Module
+from dfs.namenode.table import MemoryTable, Table
+from dfs.net.step import JournalCore, JournalStep, PlainStep
+from dfs.testing.client import SimulatedConnection
+from dfs.testing.disk import MemoryDisk
+from dfs.testing.world import Node, Process, World
+
+CLUSTER = "simulated"
+SEGMENT_BYTES = 256 * KIB
+TIMES = Times(repair_after_ns=10 * SECOND_NS)
+NAMENODE = Peer(Role.NAMENODE, "namenode")
+NAMENODE_ENDPOINTS = ("sim://namenode",)
+
+
+class NamenodeMachine:
+    """The log's disk and the view of one namenode."""
+
+    modules: tuple[Module, ...] = (MODULE,)
+
+    def __init__(self, files: Files) -> None:
+        self.disk = MemoryDisk()
+        self.table = MemoryTable(table_names(self.modules))
+        self._settings = NamenodeSettings(CLUSTER, "root", files, TIMES)
+
+    def boot(self, now: Now) -> Process:
+        log = open_journal(self.disk, self.table, self.modules, CLUSTER, SEGMENT_BYTES)
+        step = JournalStep(self.compose(self.table, now), self.modules, log, self.table)
+        step.run([], now)
+        return Process(step, _no_work)
+
+    def compose(self, table: Table, now: Now) -> JournalCore:
+        """The core of the process, or several joined into one."""
+        return NamespaceCore(self._settings, table, now)
+
+    def lose_process(self) -> None:
+        self.table.abort()
+
+    def lose_power(self, rng: Random) -> None:
+        self.disk.crash(rng)
+        if rng.random() < 0.5:
+            self.table.abort()
+        else:  # the view is lost too; the log rebuilds it
+            self.table = MemoryTable(table_names(self.modules))
+
+
+class DatanodeMachine:
+    """The disk of one datanode, each on a host of its own."""
+
+    def __init__(self, name: str, capacity_bytes: int) -> None:
+        self.disk = MemoryDisk(capacity_bytes)
+        self._settings = DatanodeSettings(
+            cluster=CLUSTER,
+            node=name,
+            host=f"host-of-{name}",
+            rack="default",
+            endpoints=(f"sim://{name}",),
+            namenode_endpoints=NAMENODE_ENDPOINTS,
+            reserve_bytes=0,
+        )
+
+    def boot(self, now: Now) -> Process:
+        store = ChunkStore(self.disk, CLUSTER)
+        scan = store.scan()
+        core = DatanodeCore(self._settings, scan, SpaceMeasured(*self.disk.space()), now)
+        return Process(PlainStep(core), store.execute)
+
+    def lose_process(self) -> None:
+        pass  # what was written stays in the page cache
+
+    def lose_power(self, rng: Random) -> None:
+        self.disk.crash(rng)
+
+
+class StorageCluster:
+    """A namenode and datanodes in one ``World``; ``client`` makes a ``Client`` of it."""
+
+    def __init__(
+        self,
+        seed: int | str,
+        datanodes: int = 3,
+        *,
+        replication: int = 3,
+        capacity_bytes: int = 1 << 40,
+        replay: str = "",
+        namenode: NamenodeMachine | None = None,
+    ) -> None:
+        self.world = World(seed, replay)
+        machine = namenode or NamenodeMachine(Files(replication=replication))
+        self.namenode = self.world.add(NAMENODE, NAMENODE_ENDPOINTS, machine)
+        self.datanodes = [
+            self._add_datanode(f"datanode-{number + 1}", capacity_bytes)
+            for number in range(datanodes)
+        ]
+
+    @property
+    def table(self) -> Table:
+        """The namenode's view."""
+        machine = self.namenode.machine
+        assert isinstance(machine, NamenodeMachine)
+        return machine.table
+
+    def disk_of(self, datanode: Node) -> MemoryDisk:
+        """The disk of a datanode."""
+        assert isinstance(datanode.machine, DatanodeMachine)
+        return datanode.machine.disk
+
+    def connect(self, name: str = "anna", timeout_ns: int = 60 * SECOND_NS) -> SimulatedConnection:
+        """The connection of a new client process, on a host of its own."""
+        settings = ClientSettings(CLUSTER, NAMENODE_ENDPOINTS, f"host-of-{name}", timeout_ns)
+        return SimulatedConnection(self.world, name, settings)
+
+    def client(self, name: str = "anna", timeout_ns: int = 60 * SECOND_NS) -> Client:
+        """A new client."""
+        return self.connect(name, timeout_ns).client()
+
+    def settle(self, duration_ns: int = 5 * SECOND_NS) -> None:
+        """Let time pass, for instance until the datanodes have registered."""
+        self.world.run_for(duration_ns)
+
+    def _add_datanode(self, name: str, capacity_bytes: int) -> Node:
+        machine = DatanodeMachine(name, capacity_bytes)
+        return self.world.add(Peer(Role.DATANODE, name), (f"sim://{name}",), machine)
+
+
+def _no_work(task: object) -> None:
+    raise AssertionError(f"a namenode asks for no work: {task}")
