@@ -1,0 +1,290 @@
+"""Talking to the namenode: every request has a deadline, and restarts are waited out.
+
+A request is repeated, with growing pauses, until it is answered or its time is over.
+
+* *Questions* may be repeated freely.
+* *Changes* run in a session, which is opened when the first one is made. Each gets a
+  sequence number once and is repeated unchanged, so that the namenode applies it at most
+  once and gives every repetition the first answer. ``ack_below`` tells it which answers
+  nobody will ask for again.
+* A change whose tries were all answered has a known outcome. When a try was left without
+  an answer and time or session is over, the outcome is unknown and the caller is told so.
+
+Before anything was ever heard from the namenode, patience is short: two seconds, then one
+line that says how to start it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from dfs.client.effects import (
+    Answer,
+    Ask,
+    CurrentTime,
+    EndStream,
+    LinkDown,
+    NoAnswer,
+    Operation,
+    Sleep,
+    Stream,
+    Tell,
+)
+from dfs.client.session import Session
+from dfs.errors import (
+    DeadlineExceeded,
+    DfsError,
+    OutcomeUnknown,
+    Retry,
+    SessionExpired,
+    Unavailable,
+)
+from dfs.events import Peer, Role
+from dfs.limits import (
+    CLOSE_WAIT_NS,
+    FIRST_CONTACT_NS,
+    REQUEST_DEADLINE_NS,
+    REQUEST_TRY_NS,
+    RETRY_PAUSE_MAX_NS,
+    RETRY_PAUSE_NS,
+    SECOND_NS,
+    WAIT_NOTICE_NS,
+)
+from dfs.wire.codec import Message
+from dfs.wire.namespace import Change, CloseSession, OpenSession, RenewLease, SessionOpened
+
+NAMENODE = Peer(Role.NAMENODE, "namenode")
+UNSENT = (0, 0, 0)
+"""Session, sequence and ack_below of a change that was not given to ``change`` yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What a client knows of its cluster. ``host`` names the machine it runs on."""
+
+    cluster: str
+    endpoints: tuple[str, ...]
+    host: str = ""
+    timeout_ns: int = REQUEST_DEADLINE_NS
+    lease_ns: int = 60 * SECOND_NS
+
+
+@dataclass(slots=True)
+class _Patience:
+    """The time that one request has, over all its tries."""
+
+    start_ns: int
+    deadline_ns: int
+    pause_ns: int = RETRY_PAUSE_NS
+    unanswered: bool = False
+
+    def next_pause_ns(self) -> int:
+        pause_ns = self.pause_ns
+        self.pause_ns = min(2 * pause_ns, RETRY_PAUSE_MAX_NS)
+        return pause_ns
+
+
+class Namenode:
+    """The namenode as the operations of one client see it.
+
+    ``on_wait`` is called with one line when a request has waited for three seconds, once
+    per outage.
+    """
+
+    def __init__(
+        self, settings: ClientSettings, on_wait: Callable[[str], None] | None = None
+    ) -> None:
+        self.settings = settings
+        self._on_wait = on_wait
+        self._session: Session | None = None
+        self._contacted = False
+        self._noticed = False
+
+    @property
+    def address(self) -> str:
+        """Where it is looked for, as people write it."""
+        return self.settings.endpoints[0].removeprefix("tcp://")
+
+    def ask(self, question: Message) -> Operation[Message]:
+        """The answer to a question."""
+        patience = yield from self._patience(self.settings.timeout_ns)
+        return (yield from self._repeat(question, patience))
+
+    def change(self, change: Change, timeout_ns: int = 0) -> Operation[Message]:
+        """Make a change, given with ``UNSENT`` in front; the answer once it is durable.
+
+        ``timeout_ns`` 0 stands for the client's own.
+        """
+        patience = yield from self._patience(timeout_ns or self.settings.timeout_ns)
+        while True:
+            session = yield from self._enter_session(patience)
+            sequence = session.begin()
+            numbered = replace(
+                change, session=session.number, sequence=sequence, ack_below=session.ack_below
+            )
+            patience.unanswered = False
+            try:
+                return (yield from self._repeat(numbered, patience))
+            except SessionExpired:
+                self._leave_session(session)
+                if patience.unanswered:
+                    raise self._unknown(change, "its session has ended") from None
+            finally:
+                session.end(sequence)
+
+    def tell(self, message: Message) -> Operation[None]:
+        """Say something without waiting for an answer."""
+        stream = yield Stream(NAMENODE, self.settings.endpoints)
+        yield Tell(stream, message)
+        yield EndStream(stream)
+
+    def keep_session(self) -> Operation[None]:
+        """Renew the session and the leases in it for as long as this operation runs."""
+        while True:
+            renew_ns = self.settings.lease_ns // 3
+            session = self._session
+            if session is not None:
+                try:
+                    yield Ask(NAMENODE, RenewLease(session.number), b"", self.settings.endpoints)
+                except SessionExpired:
+                    self._leave_session(session)
+                except DfsError:  # it may be restarting: soon again, while the lease lasts
+                    renew_ns = min(renew_ns, RETRY_PAUSE_MAX_NS)
+            yield Sleep(renew_ns)
+
+    def close_session(self) -> Operation[None]:
+        """End the session; files left open are discarded. Silence is no error."""
+        session = self._session
+        if session is None:
+            return
+        self._leave_session(session)
+        try:
+            yield Ask(
+                NAMENODE,
+                CloseSession(session.number),
+                b"",
+                self.settings.endpoints,
+                CLOSE_WAIT_NS,
+            )
+        except DfsError:
+            return  # then it expires
+
+    def notice(self, text: str) -> None:
+        """Tell the user, once until the next answer, what is waited for."""
+        if not self._noticed and self._on_wait is not None:
+            self._on_wait(text)
+        self._noticed = True
+
+    def _patience(self, timeout_ns: int) -> Operation[_Patience]:
+        now_ns: int = yield CurrentTime()
+        return _Patience(now_ns, now_ns + timeout_ns)
+
+    def _repeat(self, message: Message, patience: _Patience) -> Operation[Message]:
+        """The answer to a message, asked again until there is one or the time is over."""
+        while True:
+            try:
+                answer: Answer = yield Ask(
+                    NAMENODE,
+                    message,
+                    b"",
+                    self.settings.endpoints,
+                    (yield from self._try_ns(patience)),
+                )
+                self._heard()
+                return answer.message
+            except (LinkDown, NoAnswer) as failure:
+                patience.unanswered = True
+                error: DfsError = failure
+            except DfsError as failure:
+                self._heard()
+                if failure.retry is not Retry.SAME_REQUEST:
+                    raise
+                error = failure
+            yield from self._pause(message, patience, error)
+
+    def _heard(self) -> None:
+        self._contacted = True
+        self._noticed = False
+
+    def _try_ns(self, patience: _Patience) -> Operation[int]:
+        """How long to wait for the next try's answer."""
+        now_ns: int = yield CurrentTime()
+        limit_ns = min(now_ns + REQUEST_TRY_NS, self._limit_ns(patience))
+        notice_ns = patience.start_ns + WAIT_NOTICE_NS
+        if not self._noticed and now_ns < notice_ns:
+            limit_ns = min(limit_ns, notice_ns)
+        return max(1, limit_ns - now_ns)
+
+    def _limit_ns(self, patience: _Patience) -> int:
+        """When a request is given up: soon while nothing was ever heard from the namenode."""
+        if self._contacted:
+            return patience.deadline_ns
+        return min(patience.deadline_ns, patience.start_ns + FIRST_CONTACT_NS)
+
+    def _pause(self, message: Message, patience: _Patience, error: DfsError) -> Operation[None]:
+        """Wait before the next try; raises when there is no time for one, before or after."""
+        now_ns: int = yield CurrentTime()
+        limit_ns = self._limit_ns(patience)
+        if now_ns < limit_ns:
+            if now_ns - patience.start_ns >= WAIT_NOTICE_NS:
+                seconds = (now_ns - patience.start_ns) // SECOND_NS
+                reason = "" if isinstance(error, NoAnswer) else f" ({error.message})"
+                self.notice(f"waiting for the namenode at {self.address} since {seconds} s{reason}")
+            yield Sleep(min(patience.next_pause_ns(), limit_ns - now_ns))
+            now_ns = yield CurrentTime()
+        if now_ns >= limit_ns:
+            raise self._out_of_time(message, patience, error) from None
+
+    def _out_of_time(self, message: Message, patience: _Patience, error: DfsError) -> DfsError:
+        silent = isinstance(error, NoAnswer)
+        if not self._contacted:
+            waited_ns = self._limit_ns(patience) - patience.start_ns
+            reason = f"silent for {waited_ns / SECOND_NS:g} s" if silent else error.message
+            return Unavailable(
+                f"no namenode answers at {self.address} ({reason}): "
+                "start the cluster with 'minidfs up', or the namenode with 'minidfs namenode'"
+            )
+        seconds = (patience.deadline_ns - patience.start_ns) / SECOND_NS
+        if isinstance(message, Change) and patience.unanswered:
+            return self._unknown(message, f"{seconds:g} s are over")
+        if silent or isinstance(error, LinkDown):
+            return DeadlineExceeded(
+                f"the namenode at {self.address} did not answer within {seconds:g} s: "
+                "see 'minidfs status'"
+            )
+        return error
+
+    def _unknown(self, change: Change, reason: str) -> OutcomeUnknown:
+        path = getattr(change, "path", "") or getattr(change, "source", "")
+        what = f"{type(change).__name__.lower()} {path}".rstrip()
+        return OutcomeUnknown(
+            f"{what}: no answer from the namenode at {self.address}, {reason}; "
+            "it may or may not have happened: look before repeating it",
+            path,
+        )
+
+    def _enter_session(self, patience: _Patience) -> Operation[Session]:
+        """The session for one more change, opened if there is none."""
+        while True:
+            session = self._session
+            if session is None:
+                yield from self._open_session(patience)
+            elif session.full:
+                yield Sleep(RETRY_PAUSE_NS)
+            else:
+                return session
+
+    def _open_session(self, patience: _Patience) -> Operation[None]:
+        opened = yield from self._repeat(OpenSession(), patience)
+        assert isinstance(opened, SessionOpened), opened
+        if self._session is None:
+            self._session = Session(opened.session)
+        else:  # another operation was faster
+            yield from self.tell(CloseSession(opened.session))
+
+    def _leave_session(self, session: Session) -> None:
+        if self._session is session:
+            self._session = None
