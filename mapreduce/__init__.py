@@ -1,0 +1,44 @@
+"""MapReduce: jobs over files of the DFS or of this machine.
+
+import mapreduce as mr
+
+class WordCount(mr.Job):
+    def mapper(self, key, line):
+        for word in line.split():
+            yield word, 1
+
+    def reducer(self, word, counts):
+        yield word, sum(counts)
+
+for word, n in WordCount().run(["book.txt"]):
+    print(word, n)
+"""
+
+from typing import TYPE_CHECKING, NoReturn
+
+from mapreduce.counters import count
+from mapreduce.errors import JobFailed, UserCodeError
+from mapreduce.formats.text_lines import TextLines
+from mapreduce.formats.text_output import TSV, JSONLines, Text
+from mapreduce.job_class import Job
+from mapreduce.params import param
+from mapreduce.result import Result
+from mapreduce.unbuilt import missing
+
+__all__ = [
+    "TSV",
+    "JSONLines",
+    "Job",
+    "JobFailed",
+    "Result",
+    "Text",
+    "TextLines",
+    "UserCodeError",
+    "count",
+    "param",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise missing(name)

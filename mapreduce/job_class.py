@@ -1,0 +1,179 @@
+"""`Job`: the class that people derive from. It holds their code, its parameters and formats.
+
+An instance lives for one task (or for the caller's `run`). What a task gives it, counters and
+the status text, comes by `for_task`; a method finds its own state on `self` between
+`mapper_init` and `mapper_final`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from dfs.errors import BadArgument
+from mapreduce.counters import USER, TaskCounters
+from mapreduce.formats import InputFormat, OutputFormat, made
+from mapreduce.formats.text_lines import TextLines
+from mapreduce.formats.text_output import TSV
+from mapreduce.job import (
+    DEFAULT_PARTITIONS,
+    JobSpec,
+    ParamValue,
+    Settings,
+    StepSpec,
+    check_partitions,
+)
+from mapreduce.params import bind
+from mapreduce.result import Result
+from mapreduce.unbuilt import check_class
+
+Pairs = Iterable[tuple[Any, Any]] | None
+"""What user code gives back: pairs of key and value, or nothing."""
+
+
+class Job:
+    """A MapReduce job: derive, and write at least `mapper(self, key, value)`.
+
+    `mapper` yields (key, value) pairs; `reducer(self, key, values)` gets each key once with a
+    one-pass iterator over its values and yields the pairs of the output; `combiner`, of the
+    same form, runs zero or more times on the map's side. Without a reducer the mapper's pairs
+    are the output.
+    """
+
+    partitions: int = DEFAULT_PARTITIONS
+    input_format: ClassVar[Any] = TextLines
+    output_format: ClassVar[Any] = TSV
+
+    mapper: Callable[..., Any]
+    reducer: ClassVar[Callable[..., Any] | None] = None
+    combiner: ClassVar[Callable[..., Any] | None] = None
+    partition: ClassVar[Callable[..., int] | None] = None
+
+    source_file: ClassVar[str] = ""
+    """The job file, where it is not the one that defines the class (plain functions)."""
+
+    def __init__(self, **params: Any) -> None:
+        self.params: dict[str, ParamValue] = bind(type(self), params)
+        for name, value in self.params.items():
+            setattr(self, name, value)
+        self._counters = TaskCounters()
+
+    def for_task(self, counters: TaskCounters) -> Self:
+        """A fresh instance with the same parameters that counts into `counters`."""
+        job = type(self)(**self.params)
+        job._counters = counters
+        return job
+
+    def count(self, name: str, n: int = 1, group: str = USER) -> None:
+        """Add `n` to a counter; it shows in the job's result once the attempt is committed."""
+        self._counters.add(name, n, group)
+
+    def status(self, text: str) -> None:
+        """Say what this task is doing, for people who watch it."""
+        self._counters.status = text
+
+    def mapper_init(self) -> Pairs:
+        """Called before the first record of a map; may yield pairs."""
+
+    def mapper_final(self) -> Pairs:
+        """Called behind the last record of a map; may yield pairs."""
+
+    def combiner_init(self) -> None:
+        """Called before a spill is combined."""
+
+    def combiner_final(self) -> None:
+        """Called when a spill is combined."""
+
+    def reducer_init(self) -> Pairs:
+        """Called before the first key of a reduce; may yield pairs."""
+
+    def reducer_final(self) -> Pairs:
+        """Called behind the last key of a reduce; may yield pairs."""
+
+    @classmethod
+    def describe_step(cls, partitions: int | None = None) -> StepSpec:
+        """The job's step as plain data; raises BadArgument for a bad number of partitions."""
+        wanted = check_partitions(cls.partitions if partitions is None else partitions)
+        return StepSpec(wanted, cls.combiner is not None, cls.reducer is not None)
+
+    @classmethod
+    def check_complete(cls, where: str) -> None:
+        """Raise BadArgument, naming the job by ``where``, if it cannot be run: it has no mapper,
+        a format that is none, or uses what is not built."""
+        check_class(cls, where)
+        if not callable(getattr(cls, "mapper", None)):
+            raise BadArgument(f"{where} has no mapper: define mapper(self, key, value)")
+        for name, verb in (("input_format", "read"), ("output_format", "encode")):
+            form = made(getattr(cls, name))
+            if not callable(getattr(form, verb, None)):
+                raise BadArgument(f"{where}: {name} is {form!r}, which is no format of mapreduce")
+
+    @classmethod
+    def reader(cls) -> InputFormat:
+        """The input format."""
+        form: InputFormat = made(cls.input_format)
+        return form
+
+    @classmethod
+    def writer(cls) -> OutputFormat:
+        """The output format."""
+        form: OutputFormat = made(cls.output_format)
+        return form
+
+    def run(
+        self,
+        inputs: Iterable[str] | str,
+        output: str | None = None,
+        runner: str | None = None,
+        settings: Mapping[str, str | int] | None = None,
+    ) -> Result:
+        """Run the job and wait for its end.
+
+        `inputs` are files, directories or globs. Without `output` the result yields the exact
+        records. Raises JobFailed with the first failing task's traceback.
+        """
+        from mapreduce.runners import run
+
+        paths = [inputs] if isinstance(inputs, str) else list(inputs)
+        return run(self, paths, output, runner, settings or {})
+
+    def run_inline(self, lines: Iterable[str]) -> list[tuple[Any, Any]]:
+        """The output for these lines of text, in this process, in at least two splits and two
+        partitions: for tests."""
+        from mapreduce.runners.inline import run_lines
+
+        return run_lines(self, lines)
+
+    @classmethod
+    def main(cls) -> None:
+        """What `minimr run` does on the file that defines this class; ends the process."""
+        from cli.minimr import run_job_file
+
+        sys.exit(run_job_file(f"{source_of(cls)}:{cls.__name__}", sys.argv[1:]))
+
+
+def source_of(job_class: type[Job]) -> str:
+    """The file that holds a job's code, '' if there is none (a notebook, a prompt)."""
+    if job_class.source_file:
+        return job_class.source_file
+    module = sys.modules.get(job_class.__module__)
+    path = getattr(module, "__file__", None) or ""
+    return str(Path(path).resolve()) if path else ""
+
+
+def spec_of(job: Job, bundle: str, entry: str, settings: Settings, collect: bool) -> JobSpec:
+    """The job as plain data, to be sent with its bundle."""
+    job_class = type(job)
+    job_class.check_complete(f"the job {job_class.__name__}")
+    return JobSpec(
+        name=Path(entry).stem if job_class.source_file else job_class.__name__,
+        bundle=bundle,
+        entry=entry,
+        class_name="" if job_class.source_file else job_class.__name__,
+        params=job.params,
+        steps=(job.describe_step(job.partitions),),
+        settings=settings,
+        collect=collect,
+    )

@@ -1,0 +1,1 @@
+"""From map to reduce: keys made canonical, partitions, runs, merges and groups."""

@@ -1,0 +1,185 @@
+"""Names, states and reports that the messages of MapReduce are made of."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from dfs.errors import BadArgument
+from mapreduce.job import Counters, FileSplit, MapTask, ReduceTask
+
+SPLITS_PER_PAGE = 1000
+"""Splits in one ``AddSplits``; fewer where the paths are long."""
+ROWS_PER_PAGE = 1000
+"""Jobs, tasks, runs or locations in one message."""
+BUNDLE_FOLDER = "/.jobs/bundles"
+"""Where clients put the bundles of their jobs, each as ``DIGEST.zip``."""
+BUNDLE_DIGEST_CHARS = 64
+
+
+def bundle_path(digest: str) -> str:
+    """Where the bundle with this BLAKE2b digest (hex) lies. Raises BadArgument for what is none."""
+    if len(digest) != BUNDLE_DIGEST_CHARS or not set(digest) <= set("0123456789abcdef"):
+        raise BadArgument(f"{digest[:BUNDLE_DIGEST_CHARS]!r} is no digest of a bundle")
+    return f"{BUNDLE_FOLDER}/{digest}.zip"
+
+
+class TaskKind(StrEnum):
+    """The two kinds of tasks."""
+
+    MAP = "map"
+    REDUCE = "reduce"
+
+
+class JobState(StrEnum):
+    """``queued`` until the first attempt starts; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    KILLED = "killed"
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing happens to such a job any more."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.KILLED)
+
+
+class FailureKind(StrEnum):
+    """Why an attempt failed. The first four count towards ``max_attempts``."""
+
+    USER = "user"
+    """The job's code raised; ``failure`` says where."""
+    CRASH = "crash"
+    """The task's process died: exit status or signal."""
+    MEMORY = "memory"
+    """Killed for its memory."""
+    TIMEOUT = "timeout"
+    """Killed because it made no progress for ``task_timeout_ns``."""
+    INPUT = "input"
+    """No replica of the input could be read; after ``max_attempts`` of these the job fails."""
+    FETCH = "fetch"
+    """Map output could not be fetched; ``runs`` names the attempts that wrote it."""
+    NODE = "node"
+    """The worker or its machine failed: disk full, no process, output refused."""
+
+
+class AttemptId(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """One attempt at one task of one job; prints as ``m-00017.1``. Numbers of attempts begin
+    at 1 and are never used twice, whatever restarts."""
+
+    job: str
+    step: int
+    kind: TaskKind
+    index: int
+    attempt: int
+
+    @classmethod
+    def of(cls, task: MapTask | ReduceTask) -> AttemptId:
+        """The attempt that a task specification stands for."""
+        kind = TaskKind.MAP if isinstance(task, MapTask) else TaskKind.REDUCE
+        return cls(task.job_id, task.step, kind, task.index, task.attempt)
+
+    @property
+    def task(self) -> str:
+        """The task's name, as people see it: ``m-00017``."""
+        return f"{self.kind[0]}-{self.index:05d}"
+
+    def __str__(self) -> str:
+        return f"{self.task}.{self.attempt}"
+
+
+class JobOptions(msgspec.Struct, frozen=True):
+    """What the caller decided about one run of a job, beside the job itself."""
+
+    max_attempts: int = 4
+    """Attempts at one task that may fail by its own fault before the job fails."""
+    task_timeout_ns: int = 600_000_000_000
+    """An attempt without progress for so long is killed."""
+    task_memory_bytes: int = 0
+    """Memory of one task; 0: the worker's configured limit."""
+    env: dict[str, str] = {}
+    """Variables of the tasks' environment."""
+
+
+class PlannedSplit(msgspec.Struct, frozen=True, array_like=True):
+    """One map's input; ``inode`` pins the version of the file that was planned with."""
+
+    split: FileSplit
+    inode: int
+
+
+class TaskCounts(msgspec.Struct, frozen=True):
+    """Tasks of one kind by state; ``failed`` counts failed attempts."""
+
+    total: int = 0
+    done: int = 0
+    running: int = 0
+    failed: int = 0
+
+
+class Locality(msgspec.Struct, frozen=True):
+    """Where the maps of a job that are done were run."""
+
+    node: int = 0
+    rack: int = 0
+    remote: int = 0
+
+
+class JobReport(msgspec.Struct, frozen=True):
+    """A job as people see it. ``output`` is '' for a job that keeps it in its hidden folder;
+    ``error`` is one line or a traceback. Times are 0 while they have not come."""
+
+    job: str
+    name: str
+    user: str
+    state: JobState
+    maps: TaskCounts
+    reduces: TaskCounts
+    counters: Counters
+    locality: Locality
+    submitted_ns: int
+    started_ns: int = 0
+    ended_ns: int = 0
+    output: str = ""
+    error: str = ""
+
+
+class JobEvent(msgspec.Struct, frozen=True, array_like=True):
+    """Something that happened to a job: ``sequence`` counts from 1 and starts anew when the
+    master does. ``kind``: attempt_failed, map_output_lost, attempt_lost, state."""
+
+    sequence: int
+    wall_ns: int
+    kind: str
+    text: str
+
+
+class TaskReport(msgspec.Struct, frozen=True):
+    """A task as people see it. ``state``: waiting, running, done. ``attempt`` and ``worker`` are
+    those of the running attempt, or of the one that is done."""
+
+    task: str
+    attempt: int
+    state: str
+    worker: str = ""
+    locality: str = ""
+    started_ns: int = 0
+    ended_ns: int = 0
+    records_in: int = 0
+    records_out: int = 0
+    failed: int = 0
+    error: str = ""
+
+
+class WorkerReport(msgspec.Struct, frozen=True):
+    """A worker as people see it. ``state``: live, stale, dead."""
+
+    worker: str
+    state: str
+    node: str
+    slots: int
+    running: tuple[str, ...]
+    endpoints: tuple[str, ...]
