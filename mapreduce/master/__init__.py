@@ -1,0 +1,1 @@
+"""The MapReduce master: a core beside the namenode's, in the same process and log."""

@@ -1,0 +1,77 @@
+"""What the scheduler wants done. Frozen values; the core makes messages and commands of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mapreduce.job import Failure
+from mapreduce.wire import AttemptId, JobState
+
+
+@dataclass(frozen=True, slots=True)
+class BeginJob:
+    """The first attempt of a job is about to start."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchAttempt:
+    """Start this attempt on this worker. A map's input is so far from it, for this reason."""
+
+    attempt: AttemptId
+    worker: str
+    locality: str = ""
+    miss: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KillAttempt:
+    """This attempt is given up; its worker should end it and drop what it made."""
+
+    attempt: AttemptId
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOutput:
+    """All tasks of the job are committed: commit the job."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndJob:
+    """The job is over: record it, discard what it left unless it succeeded, and tell the
+    workers to forget it."""
+
+    job: str
+    state: JobState
+    maps_done: int
+    reduces_done: int
+    error: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetMapOutput:
+    """This worker holds runs of a job that is over."""
+
+    job: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Something happened to a job that people who watch it want to know."""
+
+    job: str
+    kind: str
+    text: str
+
+
+Action: TypeAlias = (
+    BeginJob | LaunchAttempt | KillAttempt | PublishOutput | EndJob | ForgetMapOutput | Tell
+)

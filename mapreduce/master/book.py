@@ -1,0 +1,267 @@
+"""The life of a job outside the scheduler: from its submission to the last of its rows.
+
+A job is submitted, gets its splits in pages, and is started; then the scheduler has it until it
+ends. What nobody comes back for is cleared away: a job that is not started in time, the parts
+of a job without output path that nobody drops, the rows of the oldest ended jobs. These times
+are soft and begin anew with the master.
+
+A bundle lives as long as the rows of a job that names it. It is looked for when a job is
+submitted, in the decision that makes the row, so it cannot go before its job: a client that
+reused one which was about to go is told ``NotFound``, and uploads it again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from dfs.errors import BadArgument, Exists, NotFound, Unavailable
+from dfs.events import Now
+from dfs.namenode.module import Command, View
+from dfs.namenode.table import Table
+from dfs.paths import join_path, split_path
+from mapreduce.commands import (
+    JobEnded,
+    JobReady,
+    JobRow,
+    JobSubmitted,
+    OutputDropped,
+    RowsDropped,
+    SplitsAdded,
+)
+from mapreduce.job import check_partitions
+from mapreduce.limits import (
+    JOB_OUTPUT_KEEP_NS,
+    JOB_START_DEADLINE_NS,
+    JOBS_ACTIVE_MAX,
+    JOBS_ENDED_KEPT,
+    MAPS_MAX,
+    ROWS_DROPPED_MAX,
+)
+from mapreduce.master import events as ev
+from mapreduce.master.commit import Totals, job_folder, output_folder
+from mapreduce.master.reports import committed_totals
+from mapreduce.master.rows import (
+    all_jobs,
+    job_id,
+    must_job,
+    next_number,
+    resolve,
+    split_indexes,
+    task_keys,
+    task_rows,
+)
+from mapreduce.master.storage import Storage
+from mapreduce.wire import (
+    SPLITS_PER_PAGE,
+    AddSplits,
+    JobState,
+    Locality,
+    StartJob,
+    SubmitJob,
+    bundle_path,
+)
+
+
+class JobBook:
+    """See the module's text."""
+
+    def __init__(self, storage: Storage, table: Table, now: Now) -> None:
+        self._storage = storage
+        self._tokens: dict[bytes, str] = {}
+        self._totals: dict[str, Totals] = {}
+        self._expires: dict[str, int] = {}
+        self._ended: deque[str] = deque()
+        self._bundles: Counter[str] = Counter()
+        for number, row in all_jobs(table):
+            self._bundles[row.spec.bundle] += 1
+            self._tokens[row.token] = row.job
+            if row.state.is_final:
+                self._file_away(row.job, row.keeps_output, now)
+            elif row.ready:
+                self._totals[row.job] = committed_totals(table, number)
+            else:
+                self._expires[row.job] = now.mono_ns + JOB_START_DEADLINE_NS
+
+    def totals(self, job: str) -> Totals:
+        """The totals of a job that the scheduler has."""
+        return self._totals[job]
+
+    # -- from submission to start
+
+    def submit(self, view: View, user: str, word: SubmitJob, now: Now) -> tuple[str, list[Command]]:
+        """A new job, or the one that this token got before. Returns its id."""
+        known = self._tokens.get(word.token)
+        if known is not None:
+            return known, []
+        output = self._check(view, word)
+        number = next_number(view.table)
+        job = job_id(number, now.wall_ns)
+        row = JobRow(
+            job,
+            user,
+            word.token,
+            word.spec,
+            output,
+            word.overwrite,
+            word.options,
+            now.wall_ns,
+        )
+        folder = self._storage.make_folder(view, output_folder(job), now)
+        self._tokens[word.token] = job
+        self._bundles[word.spec.bundle] += 1
+        self._expires[job] = now.mono_ns + JOB_START_DEADLINE_NS
+        return job, [JobSubmitted(number, row), *folder]
+
+    def _check(self, view: View, word: SubmitJob) -> str:
+        """The output path in its one spelling; raises what is wrong with the request."""
+        if not word.token:
+            raise BadArgument("a job is submitted with a token")
+        if len(word.spec.steps) != 1:
+            raise BadArgument(
+                f"the job has {len(word.spec.steps)} steps and a cluster runs jobs of one step"
+            )
+        if word.options.max_attempts < 1:
+            raise BadArgument(f"max_attempts is {word.options.max_attempts}: at least 1")
+        check_partitions(word.spec.steps[0].partitions)
+        if len(self._totals) + len(self._expires) >= JOBS_ACTIVE_MAX:
+            raise Unavailable(f"{JOBS_ACTIVE_MAX} jobs are under way; wait until some have ended")
+        output = join_path(split_path(word.output)) if word.output else ""
+        if output and not word.overwrite and self._storage.exists(view, output):
+            raise Exists(f"{output} exists; --overwrite replaces it", output)
+        if not self._storage.exists(view, bundle_path(word.spec.bundle)):
+            raise NotFound("the job's code is not in the cluster: upload it first")
+        return output
+
+    def add_splits(self, view: View, word: AddSplits) -> list[Command]:
+        """A page of splits; one that is there already changes nothing."""
+        number, row = resolve(view.table, word.job)
+        if row.ready or word.first + len(word.splits) <= row.maps:
+            return []
+        if row.state.is_final:
+            raise NotFound(f"{row.job} has ended before it was started", row.job)
+        if word.first != row.maps:
+            raise BadArgument(f"splits from {word.first} on, but {row.job} has {row.maps}")
+        if len(word.splits) > SPLITS_PER_PAGE or word.first + len(word.splits) > MAPS_MAX:
+            raise BadArgument(
+                f"a job has at most {MAPS_MAX} maps, a page {SPLITS_PER_PAGE} splits;"
+                " larger split_bytes make fewer maps"
+            )
+        return [SplitsAdded(number, word.first, word.splits)]
+
+    def start(self, view: View, word: StartJob) -> tuple[ev.JobSubmitted | None, list[Command]]:
+        """The job may run; None when it does already."""
+        number, row = resolve(view.table, word.job)
+        if row.state.is_final and not row.ready:
+            raise NotFound(f"{row.job} has ended before it was started: {row.error}", row.job)
+        if row.ready:
+            return None, []
+        if word.maps != row.maps:
+            raise BadArgument(f"{row.job} has {row.maps} splits and should have {word.maps}")
+        del self._expires[row.job]
+        self._totals[row.job] = Totals()
+        return _submitted(row), [JobReady(number)]
+
+    def under_way(self, table: Table) -> list[ev.JobSubmitted]:
+        """The jobs that ran when the master ended, with what is known of their tasks."""
+        found = []
+        for number, row in all_jobs(table):
+            if row.ready and not row.state.is_final:
+                known = tuple(
+                    ev.KnownTask(
+                        kind,
+                        index,
+                        task.attempts,
+                        task.done,
+                        task.worker,
+                        task.last_locality,
+                        task.last_miss,
+                    )
+                    for kind, index, task in task_rows(table, number)
+                )
+                found.append(_submitted(row, known))
+        return found
+
+    # -- the end
+
+    def end(self, job: str, keeps_output: bool, now: Now) -> None:
+        """A job has ended."""
+        self._totals.pop(job, None)
+        self._expires.pop(job, None)
+        self._file_away(job, keeps_output, now)
+
+    def _file_away(self, job: str, keeps_output: bool, now: Now) -> None:
+        self._ended.append(job)
+        if keeps_output:
+            self._expires[job] = now.mono_ns + JOB_OUTPUT_KEEP_NS
+
+    def cancel(self, view: View, job: str, state: JobState, why: str, now: Now) -> list[Command]:
+        """End a job that was never started."""
+        number, row = must_job(view.table, job)
+        assert not row.ready, f"{job} was started"
+        self.end(job, False, now)
+        ended = JobEnded(number, state, why, None, {}, Locality(), 0, 0, now.wall_ns)
+        return [ended, *self._storage.discard(view, job_folder(job), now)]
+
+    def drop_output(self, view: View, job: str, now: Now) -> list[Command]:
+        """Remove the parts that an ended job without output path keeps."""
+        number, row = must_job(view.table, job)
+        self._expires.pop(job, None)
+        if not row.keeps_output:
+            return []
+        return [OutputDropped(number), *self._storage.discard(view, job_folder(job), now)]
+
+    # -- time
+
+    def tidy(self, view: View, now: Now) -> tuple[list[Command], str]:
+        """Clear away one thing that is due; the job whose last row goes, or ''."""
+        for job, expires_ns in self._expires.items():
+            if expires_ns <= now.mono_ns:
+                return self._expire(view, job, now), ""
+        if len(self._ended) > JOBS_ENDED_KEPT:
+            return self._forget(view, self._ended[0], now)
+        return [], ""
+
+    def _expire(self, view: View, job: str, now: Now) -> list[Command]:
+        _, row = must_job(view.table, job)
+        if row.state.is_final:
+            return self.drop_output(view, job, now)
+        return self.cancel(view, job, JobState.FAILED, "it was not started in time", now)
+
+    def _forget(self, view: View, job: str, now: Now) -> tuple[list[Command], str]:
+        """Drop a slice of an ended job's rows; its parts go with the first one."""
+        number, row = must_job(view.table, job)
+        splits = split_indexes(view.table, number, ROWS_DROPPED_MAX)
+        tasks = task_keys(view.table, number, ROWS_DROPPED_MAX - len(splits))
+        whole = len(splits) + len(tasks) < ROWS_DROPPED_MAX
+        commands = self.drop_output(view, job, now)
+        commands.append(RowsDropped(number, tuple(splits), tuple(tasks), whole))
+        if not whole:
+            return commands, ""
+        self._ended.popleft()
+        self._tokens.pop(row.token, None)
+        return commands + self._release(view, row.spec.bundle, now), job
+
+    def _release(self, view: View, bundle: str, now: Now) -> list[Command]:
+        """One job less names this bundle; without any it goes."""
+        self._bundles[bundle] -= 1
+        if self._bundles[bundle]:
+            return []
+        del self._bundles[bundle]
+        return self._storage.discard(view, bundle_path(bundle), now)
+
+    def next_deadline(self) -> int | None:
+        """When ``tidy`` has something to do (ns, monotonic)."""
+        if len(self._ended) > JOBS_ENDED_KEPT:
+            return 0
+        return min(self._expires.values(), default=None)
+
+
+def _submitted(row: JobRow, known: tuple[ev.KnownTask, ...] = ()) -> ev.JobSubmitted:
+    return ev.JobSubmitted(
+        row.job,
+        row.maps,
+        row.reduces,
+        row.options.max_attempts,
+        row.state is JobState.RUNNING,
+        known,
+    )

@@ -1,0 +1,151 @@
+"""Commits: the one record in which a task is done, and the one in which a job is.
+
+An attempt writes below ``/.jobs/JOB/attempts/ATTEMPT/``, where nobody looks. The record that
+commits its task links its parts into ``/.jobs/JOB/output/``; the record that commits the job
+gives this folder its public name. What is discarded goes in the same record as the reason.
+So readers see nothing or everything, and a late attempt changes nothing.
+
+Totals count committed attempts only. When a map runs again because its output was lost, what
+it counted the first time is taken back.
+"""
+
+from __future__ import annotations
+
+from dfs.events import Now
+from dfs.namenode.module import Command, View
+from mapreduce.commands import JobEnded, JobRow, TaskDone, TaskRow, get_task
+from mapreduce.conservation import check_conserved
+from mapreduce.job import Counters
+from mapreduce.master.actions import EndJob
+from mapreduce.master.policy import NODE_LOCAL
+from mapreduce.master.rows import must_job
+from mapreduce.master.state import Attempt
+from mapreduce.master.storage import Storage
+from mapreduce.wire import AttemptId, AttemptSucceeded, JobState, Locality, TaskKind
+
+JOBS_FOLDER = "/.jobs"
+
+
+def job_folder(job: str) -> str:
+    """Everything hidden that belongs to a job."""
+    return f"{JOBS_FOLDER}/{job}"
+
+
+def output_folder(job: str) -> str:
+    """Where the parts of committed tasks are linked until the job is committed."""
+    return f"{JOBS_FOLDER}/{job}/output"
+
+
+def attempts_folder(job: str) -> str:
+    """Where the attempts' folders lie."""
+    return f"{JOBS_FOLDER}/{job}/attempts"
+
+
+def attempt_folder(attempt: AttemptId) -> str:
+    """Where an attempt creates its parts."""
+    return f"{attempts_folder(attempt.job)}/{attempt}"
+
+
+class Totals:
+    """Sums over the committed tasks of a running job."""
+
+    def __init__(self) -> None:
+        self._counters: Counters = {}
+        self._local = 0
+        self._remote = 0
+        self._moved = {kind: [0, 0] for kind in TaskKind}
+
+    def add(self, kind: TaskKind, row: TaskRow | TaskDone, sign: int = 1) -> None:
+        """Count a committed task, or with ``sign`` -1 take it back."""
+        for group, counts in row.counters.items():
+            sums = self._counters.setdefault(group, {})
+            for name, count in counts.items():
+                sums[name] = sums.get(name, 0) + sign * count
+        if kind is TaskKind.MAP:
+            self._local += sign * (row.locality == NODE_LOCAL)
+            self._remote += sign * (row.locality != NODE_LOCAL)
+        self._moved[kind][0] += sign * row.records_in
+        self._moved[kind][1] += sign * row.records_out
+
+    @property
+    def counters(self) -> Counters:
+        """Group, name, count, all in order."""
+        return {group: dict(sorted(c.items())) for group, c in sorted(self._counters.items())}
+
+    @property
+    def locality(self) -> Locality:
+        """Where the maps ran."""
+        return Locality(self._local, 0, self._remote)
+
+    def check_conserved(self) -> None:
+        """Raise ``RecordsLost`` unless every record that a map wrote was read by a reduce once."""
+        written, read = self._moved[TaskKind.MAP][1], self._moved[TaskKind.REDUCE][0]
+        check_conserved("maps and reduces", written, read)
+
+
+def commit_task(
+    storage: Storage, view: View, number: int, word: AttemptSucceeded, attempt: Attempt, now: Now
+) -> tuple[TaskDone, list[Command]]:
+    """The record that commits a task to an attempt. Raises the errors of ``Storage.link``."""
+    ident = word.attempt
+    commands: list[Command] = []
+    for name in word.files:
+        source = f"{attempt_folder(ident)}/{name}"
+        commands += storage.link(view, source, output_folder(ident.job), now)
+    done = TaskDone(
+        number,
+        ident.kind,
+        ident.index,
+        ident.attempt,
+        attempt.worker,
+        attempt.locality,
+        attempt.miss,
+        word.records_in,
+        word.records_out,
+        word.output_bytes,
+        word.counters,
+        now.wall_ns,
+    )
+    return done, [*commands, done]
+
+
+def count_task(totals: Totals, view: View, done: TaskDone) -> None:
+    """Add a task that is being committed; what it counted before is taken back."""
+    before = get_task(view.table, done.number, done.kind, done.index)
+    if before.done:
+        totals.add(done.kind, before, -1)
+    totals.add(done.kind, done)
+
+
+def publish(storage: Storage, view: View, row: JobRow, totals: Totals, now: Now) -> list[Command]:
+    """The commands that give the output its name; none for a job that keeps it hidden.
+
+    Raises ``RecordsLost`` when records were lost on the way, and the errors of ``Storage.publish``.
+    """
+    if row.reduces:
+        totals.check_conserved()
+    if not row.output:
+        return []
+    return storage.publish(view, output_folder(row.job), row.output, row.overwrite, now)
+
+
+def end_job(
+    storage: Storage, view: View, number: int, end: EndJob, totals: Totals, now: Now
+) -> list[Command]:
+    """The end of a job, and what is discarded with it: all that is hidden, or the attempts'
+    folders alone while the caller still has to read the parts."""
+    _, row = must_job(view.table, end.job)
+    keeps = end.state is JobState.SUCCEEDED and not row.output
+    path = attempts_folder(row.job) if keeps else job_folder(row.job)
+    ended = JobEnded(
+        number,
+        end.state,
+        end.error,
+        end.failure,
+        totals.counters,
+        totals.locality,
+        end.maps_done,
+        end.reduces_done,
+        now.wall_ns,
+    )
+    return [ended, *storage.discard(view, path, now)]

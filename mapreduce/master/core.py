@@ -1,0 +1,154 @@
+"""The master's core: every message about jobs, tasks and workers.
+
+It stands beside the namenode's core, decides against the same view, and writes into the same
+log. The scheduler decides what runs where; around it, messages become what the scheduler is
+told, and what it wants becomes commands and messages. What is in the log (jobs, splits, numbers
+of attempts, committed tasks) survives; who runs what is told anew by the workers.
+
+Two rules keep a decision and its record together. An attempt's number is logged in the decision
+that launches it, so no number is given out twice. Whatever reads what a decision changed
+(publishing the output, news for watchers) is left to the next deadline, when it is applied.
+
+Each start of the master has a higher epoch, which its orders carry. A worker that obeyed a
+higher one shows that this log is an older copy: the epoch rises above it.
+"""
+
+from __future__ import annotations
+
+from dfs.config.schema import Times
+from dfs.errors import DfsError, NotSupported, PermissionDenied
+from dfs.events import Decision, Event, LinkLost, Now, Origin, Peer, Received, Reply, Role
+from dfs.namenode.keys import number_of
+from dfs.namenode.module import View
+from dfs.namenode.table import Table
+from dfs.wire.codec import Message
+from dfs.wire.common import Failed
+from mapreduce.commands import EPOCH, MasterStarted
+from mapreduce.limits import LOCATED_PER_STEP
+from mapreduce.master import actions as ac
+from mapreduce.master import clients, commit, orders, questions, workers
+from mapreduce.master import events as ev
+from mapreduce.master.book import JobBook
+from mapreduce.master.rows import must_job
+from mapreduce.master.scheduler import Scheduler
+from mapreduce.master.state import State
+from mapreduce.master.storage import Storage
+from mapreduce.master.turn import Parts, Turn
+
+
+class MasterCore:
+    """See the module's text."""
+
+    def __init__(self, storage: Storage, times: Times, table: Table, now: Now) -> None:
+        scheduler = Scheduler(times.heartbeat_ns, times.stale_ns, times.dead_ns)
+        epoch = table.get("master", EPOCH)
+        started = 1 if epoch is None else number_of(epoch) + 1
+        self._heartbeat_ns = times.heartbeat_ns
+        self._parts = Parts(storage, scheduler, JobBook(storage, table, now), started)
+        self._epoch_logged = False
+        for job in self._parts.book.under_way(table):
+            for action in scheduler.handle(job, now.mono_ns):
+                assert isinstance(action, ac.PublishOutput), f"{action} at the start"
+                self._parts.to_publish.append(action.job)
+
+    @property
+    def state(self) -> State:
+        """What the scheduler knows; for tests and the simulation."""
+        return self._parts.scheduler.state
+
+    def knows(self, message: type[Message]) -> bool:
+        """Is this a message for the master (and not for the namenode beside it)?"""
+        return message in clients.WORDS or message in workers.WORDS
+
+    def handle(self, view: View, event: Event, now: Now) -> Decision:
+        """Decide one event."""
+        turn = self._turn(view, now)
+        match event:
+            case Received():
+                self._receive(turn, event.origin, event.message)
+            case LinkLost(peer=Peer(role=Role.WORKER)):
+                known = self._parts.links.get(event.peer.name)
+                if known is not None and known.link == event.link:
+                    turn.schedule(ev.WorkerDisconnected(event.peer.name))
+            case LinkLost():
+                self._parts.watch.gone(event.link)
+            case _:
+                pass
+        return turn.decision
+
+    def _turn(self, view: View, now: Now) -> Turn:
+        turn = Turn(self._parts, view, now)
+        if not self._epoch_logged:
+            self._epoch_logged = True
+            turn.decision.commands.append(MasterStarted(self._parts.epoch))
+        return turn
+
+    def _receive(self, turn: Turn, origin: Origin, message: Message) -> None:
+        answer: Message | None
+        try:
+            if type(message) in clients.WORDS:
+                _require(origin, message, Role.CLIENT)
+                answer = clients.hear(turn, origin, message)
+            elif type(message) in workers.WORDS:
+                _require(origin, message, Role.WORKER)
+                answer = workers.hear(turn, origin, message, self._heartbeat_ns)
+            else:
+                raise NotSupported(f"the master does not take {type(message).__name__}")
+        except DfsError as error:
+            answer = Failed.of(error)
+        if answer is not None:
+            turn.decision.actions.append(Reply(origin, answer))
+
+    def on_deadline(self, view: View, now: Now) -> Decision:
+        """Whatever is due: answers to watchers, attempts to start, a job to commit, tidying."""
+        turn = self._turn(view, now)
+        turn.decision.actions += questions.answer_watchers(turn)
+        due_ns = self._parts.scheduler.next_deadline()
+        if due_ns is not None and due_ns <= now.mono_ns:
+            self._locate(turn)
+            turn.schedule(ev.TimePassed())
+        if self._parts.to_publish:
+            self._publish(turn, self._parts.to_publish.popleft())
+        else:
+            commands, forgotten = self._parts.book.tidy(view, now)
+            turn.decision.commands += commands
+            self._parts.watch.forget(forgotten)
+        return turn.decision
+
+    def _locate(self, turn: Turn) -> None:
+        """Look up where the input of the next maps lies."""
+        found: dict[str, list[tuple[int, tuple[str, ...] | None]]] = {}
+        for job, task in self._parts.scheduler.unlocated(LOCATED_PER_STEP, turn.now.mono_ns):
+            number, _ = must_job(turn.view.table, job.id)
+            nodes = orders.locate(self._parts.storage, turn.view, number, task.index, turn.now)
+            found.setdefault(job.id, []).append((task.index, nodes))
+        for ident, located in found.items():
+            turn.schedule(ev.MapsLocated(ident, tuple(located)))
+
+    def _publish(self, turn: Turn, job: str) -> None:
+        """Commit a job whose tasks are all committed, unless it was killed meanwhile."""
+        if job not in self.state.jobs:
+            return
+        _, row = must_job(turn.view.table, job)
+        parts = self._parts
+        try:
+            turn.decision.commands += commit.publish(
+                parts.storage, turn.view, row, parts.book.totals(job), turn.now
+            )
+        except DfsError as error:
+            turn.schedule(ev.OutputRefused(job, str(error)))
+        else:
+            turn.schedule(ev.OutputPublished(job))
+
+    def next_deadline(self) -> int | None:
+        """When ``on_deadline`` has something to do (ns, monotonic)."""
+        if not self._epoch_logged or self._parts.to_publish:
+            return 0
+        timed = (self._parts.scheduler, self._parts.watch, self._parts.book)
+        times = [part.next_deadline() for part in timed]
+        return min((t for t in times if t is not None), default=None)
+
+
+def _require(origin: Origin, message: Message, role: Role) -> None:
+    if origin.peer.role is not role:
+        raise PermissionDenied(f"a {origin.peer.role} may not send {type(message).__name__}")

@@ -1,0 +1,161 @@
+"""What the scheduler is told. Frozen values; a test is a list of these.
+
+Words about work name an attempt, and the worker they come from. The scheduler drops
+what is said about an attempt that is not running on that worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mapreduce.job import Failure
+from mapreduce.wire import AttemptId, AttemptProgress, FailureKind, TaskKind
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTask:
+    """What the log knows of a task: the last attempt number, and the attempt committed
+    (``done``, 0: none) with the worker that ran it. ``locality`` and ``miss`` are those of the
+    last attempt."""
+
+    kind: TaskKind
+    index: int
+    attempts: int
+    done: int
+    worker: str
+    locality: str = ""
+    miss: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSubmitted:
+    """A job may run. ``known`` is empty unless it was under way before a restart.
+
+    Without ``reduces`` the maps write the job's output.
+    """
+
+    job: str
+    maps: int
+    reduces: int
+    max_attempts: int
+    began: bool = False
+    known: tuple[KnownTask, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MapsLocated:
+    """The nodes that hold most of each map's input; () when it lies on no node, None when its
+    chunks do but none of their holders is known yet."""
+
+    job: str
+    nodes: tuple[tuple[int, tuple[str, ...] | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobKilled:
+    """Somebody wants the job to end."""
+
+    job: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPublished:
+    """The job's output got its name."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRefused:
+    """The job's output cannot be committed, for this reason."""
+
+    job: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJoined:
+    """A worker registered; ``attempts`` are all that it still runs. Its runs follow."""
+
+    worker: str
+    node: str
+    slots: int
+    attempts: tuple[AttemptId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunsAnnounced:
+    """A worker holds these runs; with ``last`` it holds no others than announced since it
+    joined."""
+
+    worker: str
+    runs: tuple[AttemptId, ...]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A worker lives and runs these attempts."""
+
+    worker: str
+    attempts: tuple[AttemptProgress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDisconnected:
+    """The connection to a worker broke; it may come back."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSucceeded:
+    """An attempt did its work, and its task is committed to it now."""
+
+    attempt: AttemptId
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt failed; ``runs`` are map outputs that it could not get."""
+
+    attempt: AttemptId
+    worker: str
+    kind: FailureKind
+    text: str
+    failure: Failure | None = None
+    runs: tuple[AttemptId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MapOutputLost:
+    """A reduce cannot get these runs and waits for others."""
+
+    attempt: AttemptId
+    worker: str
+    runs: tuple[AttemptId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Nothing was said, but leases and waits may have ended."""
+
+
+Event: TypeAlias = (
+    JobSubmitted
+    | MapsLocated
+    | JobKilled
+    | OutputPublished
+    | OutputRefused
+    | WorkerJoined
+    | RunsAnnounced
+    | Heartbeat
+    | WorkerDisconnected
+    | AttemptSucceeded
+    | AttemptFailed
+    | MapOutputLost
+    | TimePassed
+)

@@ -1,0 +1,118 @@
+"""Answers that change nothing: how jobs, tasks and workers are, and where runs lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+
+import msgspec
+
+from dfs.errors import NotFound
+from dfs.events import Action, Origin, Reply
+from mapreduce.commands import JobRow
+from mapreduce.limits import LIST_MAX_BYTES, LIST_MAX_ROWS
+from mapreduce.master import reports
+from mapreduce.master.rows import get_job, jobs_before, resolve
+from mapreduce.master.state import State
+from mapreduce.master.transitions import TaskState
+from mapreduce.master.turn import Turn, WorkerLink
+from mapreduce.wire import (
+    ROWS_PER_PAGE,
+    FindRuns,
+    JobList,
+    JobNews,
+    JobReport,
+    ListJobs,
+    ListTasks,
+    RunLocation,
+    RunLocations,
+    TaskList,
+    WatchJob,
+    WorkerList,
+)
+
+
+def watch(turn: Turn, origin: Origin, word: WatchJob) -> JobNews | None:
+    """The news of a job; None when the request waits for some."""
+    _, row = resolve(turn.view.table, word.job)
+    events, _ = turn.parts.watch.since(row.job, word.cursor)
+    if not events and not row.state.is_final and word.wait_ns > 0:
+        turn.parts.watch.wait(origin, row.job, word, turn.now)
+        return None
+    return _news(turn, row, word.cursor)
+
+
+def answer_watchers(turn: Turn) -> list[Action]:
+    """The answers to those who waited and need not any longer."""
+    answers: list[Action] = []
+    for watcher in turn.parts.watch.take_due(turn.now):
+        found = get_job(turn.view.table, watcher.job)
+        if found is not None:
+            answers.append(Reply(watcher.origin, _news(turn, found[1], watcher.cursor)))
+    return answers
+
+
+def _news(turn: Turn, row: JobRow, cursor: int) -> JobNews:
+    events, after = turn.parts.watch.since(row.job, cursor)
+    job = turn.parts.scheduler.state.jobs.get(row.job)
+    failure = job.failure if job is not None else row.failure
+    return JobNews(_report(turn, row), reports.progress(row, job), events, after, failure)
+
+
+def _report(turn: Turn, row: JobRow) -> JobReport:
+    job = turn.parts.scheduler.state.jobs.get(row.job)
+    totals = turn.parts.book.totals(row.job) if job is not None else None
+    return reports.job_report(row, job, totals)
+
+
+def job_list(turn: Turn, word: ListJobs) -> JobList:
+    """A page of jobs, newest first, as many as fit into a message."""
+    table = turn.view.table
+    before = resolve(table, word.before)[0] if word.before else None
+    found: list[JobReport] = []
+    room = LIST_MAX_BYTES
+    for _, row in islice(jobs_before(table, before), LIST_MAX_ROWS):
+        if row.state.is_final and not word.all:
+            continue
+        report = _report(turn, row)
+        room -= len(msgspec.msgpack.encode(report))
+        if room < 0 and found:
+            return JobList(tuple(found), True)
+        found.append(report)
+    return JobList(tuple(found), False)
+
+
+def task_list(turn: Turn, word: ListTasks) -> TaskList:
+    """A page of a job's tasks."""
+    number, row = resolve(turn.view.table, word.job)
+    job = turn.parts.scheduler.state.jobs.get(row.job)
+    return reports.task_page(turn.view.table, number, row, job, word.kind, word.first)
+
+
+def worker_list(turn: Turn) -> WorkerList:
+    """Every worker that registered since the master started."""
+    found = []
+    scheduler = turn.parts.scheduler
+    for name, link in sorted(turn.parts.links.items()):
+        worker = scheduler.state.workers[name]
+        usable = scheduler.is_usable(worker, turn.now.mono_ns)
+        found.append(reports.worker_report(worker, link.address.endpoints, usable))
+    return WorkerList(tuple(found))
+
+
+def find_runs(state: State, links: Mapping[str, WorkerLink], word: FindRuns) -> RunLocations:
+    """Where the outputs of the maps from an index on are; see ``wire.FindRuns``."""
+    job = state.jobs.get(word.job)
+    if job is None:
+        raise NotFound(f"{word.job} is over", word.job)
+    first = max(word.first, 0)
+    page = job.maps[first : first + ROWS_PER_PAGE]
+    places: dict[str, int] = {}
+    runs = []
+    for task in page:
+        reachable = task.worker in links and not state.workers[task.worker].dead
+        if task.state is TaskState.DONE and reachable:
+            place = places.setdefault(task.worker, len(places))
+            runs.append(RunLocation(task.index, task.done, place))
+    addresses = tuple(links[name].address for name in places)
+    return RunLocations(tuple(runs), addresses, first + len(page))

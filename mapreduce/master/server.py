@@ -1,0 +1,87 @@
+"""The namenode's process with the master in it: two cores, one log, one loop.
+
+A message goes to the core that its tag belongs to: 1000 and above is MapReduce. A lost
+connection concerns both. Each deadline is one decision of one core, so that what one decides
+is applied before the other looks; when both are due they take turns.
+"""
+
+from __future__ import annotations
+
+from dfs.config.schema import Times
+from dfs.events import Decision, Event, Now, Received
+from dfs.namenode import commands as c
+from dfs.namenode.core import NamespaceCore
+from dfs.namenode.module import Command, View
+from dfs.namenode.server import Companion, NamenodeOptions, serve
+from dfs.namenode.storage import Storage
+from dfs.namenode.table import Table
+from dfs.net.step import JournalCore
+from mapreduce.commands import MODULE
+from mapreduce.master.core import MasterCore
+
+FIRST_TAG = 1000
+"""Message tags from here on belong to MapReduce."""
+
+
+class ComposedCore:
+    """The namespace and the master as one core."""
+
+    def __init__(self, namespace: NamespaceCore, master: MasterCore) -> None:
+        self._namespace = namespace
+        self._master = master
+        self._masters_turn = False
+
+    def handle(self, view: View, event: Event, now: Now) -> Decision:
+        """Decide one event."""
+        if not isinstance(event, Received):
+            ours = self._of_master(self._master.handle(view, event, now))
+            theirs = self._namespace.handle(view, event, now)
+            return Decision(theirs.commands + ours.commands, theirs.actions + ours.actions)
+        if event.message.TAG >= FIRST_TAG:
+            return self._of_master(self._master.handle(view, event, now))
+        return self._namespace.handle(view, event, now)
+
+    def on_deadline(self, view: View, now: Now) -> Decision:
+        """Decide what is due in one of the cores."""
+        self._masters_turn = not self._masters_turn
+        if self._is_due(self._namespace, now) and not (
+            self._masters_turn and self._is_due(self._master, now)
+        ):
+            return self._namespace.on_deadline(view, now)
+        return self._of_master(self._master.on_deadline(view, now))
+
+    @staticmethod
+    def _is_due(core: JournalCore, now: Now) -> bool:
+        deadline = core.next_deadline()
+        return deadline is not None and deadline <= now.mono_ns
+
+    def _of_master(self, decision: Decision) -> Decision:
+        """What the master unlinks is reclaimed by the namespace."""
+        if any(_unlinks(command) for command in decision.commands):
+            self._namespace.reclaim()
+        return decision
+
+    def next_deadline(self) -> int | None:
+        """The earlier of both (ns, monotonic)."""
+        times = (self._namespace.next_deadline(), self._master.next_deadline())
+        return min((t for t in times if t is not None), default=None)
+
+
+def _unlinks(command: Command) -> bool:
+    return isinstance(command, c.Removed) or (
+        isinstance(command, c.Renamed) and command.replaced > 0
+    )
+
+
+def companion(times: Times) -> Companion:
+    """The master as what ``dfs.namenode.server`` may have beside the namespace."""
+
+    def compose(namespace: NamespaceCore, storage: Storage, table: Table, now: Now) -> JournalCore:
+        return ComposedCore(namespace, MasterCore(storage, times, table, now))
+
+    return Companion((MODULE,), compose)
+
+
+def serve_namenode(options: NamenodeOptions) -> int:
+    """Be a namenode with a master until told to stop; the exit code of the process."""
+    return serve(options, companion(options.config.times))

@@ -1,0 +1,271 @@
+"""The cluster runner: submit a job to the master, watch it, fetch what it gives.
+
+Inputs and output are paths of the DFS. The job's code goes into a bundle that is named by its
+digest and uploaded once. A job without output path leaves its parts in a hidden folder; they
+are copied here, dropped there, and the result yields their records.
+
+``run`` does it all. ``submit``, ``watch`` and ``result_of`` are its three parts, for callers that
+show progress or do not wait.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import msgspec
+
+import dfs
+from dfs.client.client import Client
+from dfs.client.entries import Entry
+from dfs.errors import BadArgument, DfsError, Exists, JobKilled, NotFound, OutcomeUnknown
+from dfs.limits import SECOND_NS
+from dfs.wire.common import Ok
+from mapreduce import bundle as bundles
+from mapreduce.bundle import Bundle
+from mapreduce.errors import JobFailed
+from mapreduce.formats.exact import Exact
+from mapreduce.job import JobSpec, Settings, part_name
+from mapreduce.job_class import Job, source_of, spec_of
+from mapreduce.result import Result
+from mapreduce.runners.asking import ask
+from mapreduce.runners.files import DFS_SCHEME, dfs_entries, dfs_path
+from mapreduce.splits import InputFile, plan_splits
+from mapreduce.wire import (
+    SPLITS_PER_PAGE,
+    AddSplits,
+    DropOutput,
+    JobNews,
+    JobOptions,
+    JobState,
+    JobSubmitted,
+    KillJob,
+    PlannedSplit,
+    StartJob,
+    SubmitJob,
+    WatchJob,
+    bundle_path,
+)
+
+WAIT_NS = 2 * SECOND_NS
+"""How long the master may hold an answer back: less than a client waits for one."""
+PAGE_MAX_CHARS = 256 * 1024
+"""Paths in one page of splits; a message has at most 1 MiB."""
+FILE_SCHEME = "file:"
+BUNDLE_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What was decided about one run, beside the job, its inputs and its output."""
+
+    settings: Settings = field(default_factory=Settings)
+    options: JobOptions = field(default_factory=JobOptions)
+    overwrite: bool = False
+    name: str = ""
+    py_files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job on its way. ``folder`` holds its parts when it has no output path."""
+
+    job_id: str
+    spec: JobSpec
+    folder: str
+    maps: int
+
+
+def run(job: Job, inputs: Sequence[str], output: str | None, settings: Settings) -> Result:
+    """Run a job on the configured cluster and wait for its end.
+
+    Raises JobFailed, JobKilled, NotFound for inputs, Exists for the output, Unavailable. An
+    interrupt kills the job.
+    """
+    with dfs.connect() as fs:
+        submitted = submit(fs, job, inputs, output, Submission(settings))
+        return result_of(fs, job, submitted, watch(fs, submitted.job_id))
+
+
+def submit(
+    fs: Client, job: Job, inputs: Sequence[str], output: str | None, submission: Submission
+) -> Submitted:
+    """Start a job; returns when the cluster has it safe.
+
+    A job that was submitted and not returned is killed, whatever came between: nobody watches
+    it, and its caller may well submit it again.
+    """
+    target = None if output is None else _inside(output)
+    files = [file for path in inputs for file in expand(fs, path)]
+    spec, bundle = _upload(fs, job, submission, collect=output is None)
+    word = SubmitJob(
+        secrets.token_bytes(16),
+        spec,
+        target or "",
+        submission.overwrite,
+        submission.options,
+    )
+    accepted = _open_job(fs, word, bundle)
+    try:
+        maps = 0
+        for page in _pages(_planned(files, submission.settings)):
+            ask(fs, AddSplits(accepted.job, maps, page), Ok)
+            maps += len(page)
+        ask(fs, StartJob(accepted.job, maps), Ok)
+        return Submitted(accepted.job, spec, accepted.folder, maps)
+    except BaseException as error:
+        _give_up(fs, accepted.job, error)
+        raise
+
+
+def _give_up(fs: Client, job_id: str, why: BaseException) -> None:
+    """Kill a job that was not started for certain; says so where even that is not known."""
+    try:
+        ask(fs, KillJob(job_id), Ok)
+    except DfsError as error:
+        if isinstance(why, DfsError):
+            raise OutcomeUnknown(
+                f"{why.message}; {job_id} may be running: see 'minimr status {job_id}' before"
+                " you run it again"
+            ) from error
+
+
+def watch(
+    fs: Client, job_id: str, on_news: Callable[[JobNews], None] = lambda news: None
+) -> JobNews:
+    """Wait for the end of a job; ``on_news`` hears of each change. An interrupt kills it."""
+    cursor = 0
+    try:
+        while True:
+            news = ask(fs, WatchJob(job_id, cursor, WAIT_NS), JobNews)
+            on_news(news)
+            if news.report.state.is_final:
+                return news
+            cursor = news.cursor
+    except KeyboardInterrupt:
+        ask(fs, KillJob(job_id), Ok)
+        raise
+
+
+def result_of(fs: Client, job: Job, submitted: Submitted, end: JobNews) -> Result:
+    """What a job that has ended gives; raises JobFailed, JobKilled."""
+    report = end.report
+    if report.state is JobState.FAILED:
+        raise JobFailed(report.error or f"{report.job} failed", report.job, end.failure)
+    if report.state is JobState.KILLED:
+        raise JobKilled(f"{report.job}: {report.error or 'killed'}")
+    names = _part_names(submitted)
+    if not report.output:
+        return _fetched(fs, submitted, names, report.counters)
+    output = report.output
+
+    def records() -> Iterator[tuple[Any, Any]]:
+        with dfs.connect() as again:
+            for name in names:
+                with again.open(f"{output}/{name}", "rb") as file:
+                    yield from job.writer().decode(cast(BinaryIO, file))
+
+    return Result(report.job, output, report.counters, records)
+
+
+def _fetched(
+    fs: Client,
+    submitted: Submitted,
+    names: Sequence[str],
+    counters: Mapping[str, dict[str, int]],
+) -> Result:
+    """A result whose parts are copied to a temporary folder that lives as long as it does."""
+    keep = tempfile.TemporaryDirectory(prefix="minimr-")
+    folder = Path(keep.name)
+    for name in names:
+        fs.get(f"{submitted.folder}/{name}", folder / name)
+    ask(fs, DropOutput(submitted.job_id), Ok)
+
+    def records(owner: object = keep) -> Iterator[tuple[Any, Any]]:
+        for name in names:
+            with (folder / name).open("rb") as file:
+                yield from Exact().decode(file)
+
+    return Result(submitted.job_id, None, dict(counters), records)
+
+
+def _part_names(submitted: Submitted) -> list[str]:
+    step = submitted.spec.steps[0]
+    return [
+        part_name(step, index)
+        for index in range(step.partitions if step.has_reducer else submitted.maps)
+    ]
+
+
+# -- inputs
+
+
+def expand(fs: Client, path: str) -> list[Entry]:
+    """The files that an input means, in order: a file, a directory's files, or a glob's."""
+    return dfs_entries(fs, _inside(path))
+
+
+def _inside(path: str) -> str:
+    """The DFS path that is meant; a local one is refused."""
+    if path.startswith(FILE_SCHEME):
+        raise BadArgument(f"{path}: a job on the cluster reads the DFS; 'minidfs put' it first")
+    return dfs_path(path) if path.startswith(DFS_SCHEME) else "/" + path.lstrip("/")
+
+
+def _planned(files: Iterable[Entry], settings: Settings) -> Iterator[PlannedSplit]:
+    for file in files:
+        whole = InputFile(file.path, file.size, file.chunk_size)
+        for split in plan_splits([whole], settings.split_bytes):
+            yield PlannedSplit(split, file.inode)
+
+
+def _pages(splits: Iterable[PlannedSplit]) -> Iterator[tuple[PlannedSplit, ...]]:
+    page: list[PlannedSplit] = []
+    chars = 0
+    for planned in splits:
+        if page and (len(page) >= SPLITS_PER_PAGE or chars >= PAGE_MAX_CHARS):
+            yield tuple(page)
+            page, chars = [], 0
+        page.append(planned)
+        chars += len(planned.split.path)
+    if page:
+        yield tuple(page)
+
+
+# -- code
+
+
+def _upload(
+    fs: Client, job: Job, submission: Submission, *, collect: bool
+) -> tuple[JobSpec, Bundle]:
+    """The job's description, and its bundle, which is in the cluster then."""
+    source = source_of(type(job))
+    if not source:
+        raise BadArgument("the job's code lies in no file: save it as one to run it on a cluster")
+    bundle = bundles.build(Path(source), submission.py_files)
+    spec = spec_of(job, bundle.digest, bundle.entry, submission.settings, collect)
+    _put_bundle(fs, bundle)
+    return msgspec.structs.replace(spec, name=submission.name or spec.name), bundle
+
+
+def _put_bundle(fs: Client, bundle: Bundle) -> None:
+    """Have the bundle in the cluster."""
+    path = bundle_path(bundle.digest)
+    if not fs.exists(path):
+        with suppress(Exists):  # somebody else was as quick; the name says that it is the same
+            fs.write_bytes(path, bundle.data, overwrite=False)
+
+
+def _open_job(fs: Client, word: SubmitJob, bundle: Bundle) -> JobSubmitted:
+    """Submit a job. Its bundle may have gone between, with the last job that had the same."""
+    for _ in range(BUNDLE_TRIES):
+        try:
+            return ask(fs, word, JobSubmitted)
+        except NotFound:
+            _put_bundle(fs, bundle)
+    return ask(fs, word, JobSubmitted)
