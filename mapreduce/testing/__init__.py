@@ -1,0 +1,1 @@
+"""The whole cluster, jobs included, in one thread."""

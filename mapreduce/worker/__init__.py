@@ -1,0 +1,1 @@
+"""The worker: runs tasks on one machine in processes of their own, and serves map output."""

@@ -1,0 +1,227 @@
+"""One attempt in a task process, from its order to the report of its end.
+
+Every way in which an attempt can end leads through ``_end``, which leaves nothing behind: the
+process is idle, or dead with all it started; open files are discarded; the attempt's folder is
+gone. What the end means:
+
+====================================  =====================================
+what happened                         reported as
+====================================  =====================================
+the task said ``Succeeded``           ``AttemptSucceeded``
+the user's code raised                ``USER`` with its failure
+the process died or talked nonsense   ``CRASH``, with how, and what it printed last
+our own code in the task failed       ``CRASH``, with its traceback
+the input could not be read           ``INPUT``
+a segment turned out to be damaged    ``FETCH`` with the run it came from
+anything else around the code failed  ``NODE``
+====================================  =====================================
+
+After ``stop`` the attempt ends soon; whoever stopped it knows why and drops the report.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+from threading import Lock
+
+from dfs.errors import DfsError, JobFault, ProtocolError, StorageFault
+from mapreduce.job import MapTask
+from mapreduce.wire import (
+    AttemptFailed,
+    AttemptId,
+    AttemptProgress,
+    AttemptSucceeded,
+    FailureKind,
+)
+from mapreduce.worker.channel import ChannelClosed
+from mapreduce.worker.job_files import JobFiles
+from mapreduce.worker.process_pool import ProcessPool
+from mapreduce.worker.reports import leaves_run, success_of
+from mapreduce.worker.runs import RunStore
+from mapreduce.worker.segments import Segments
+from mapreduce.worker.serving import Storage, TaskService
+from mapreduce.worker.task_child import AttemptLog, TaskChild
+from mapreduce.worker.task_messages import (
+    End,
+    EnvironmentFailed,
+    OpenJob,
+    Ready,
+    StartMap,
+    StartReduce,
+    Succeeded,
+    UserFailed,
+)
+from mapreduce.worker.work import RunAttempt
+
+Report = AttemptSucceeded | AttemptFailed
+RUN_FILE = "run"
+OF_THE_TASK = frozenset({DfsError.number, JobFault.number})
+"""Errors that the task's own code raised, and not what is around it: another attempt would most
+likely raise them again, so they count."""
+NO_AVX2 = (
+    "task processes die with SIGILL: this CPU lacks instructions that polars needs; "
+    "run pip install 'polars[rtcompat]'"
+)
+
+
+class AttemptRun:
+    """An attempt under way. ``run`` it in one thread; the rest may be called from others."""
+
+    def __init__(self, order: RunAttempt, folder: Path, storage: Storage) -> None:
+        """``folder`` is made for the attempt's files; raises OSError."""
+        folder.mkdir(mode=0o700, parents=True)
+        self.attempt = AttemptId.of(order.task)
+        self.segments = Segments(folder)
+        self._order = order
+        self._folder = folder
+        self._service = TaskService(order, storage, self.segments)
+        self._child: TaskChild | None = None
+        self._stopped = False
+        self._lock = Lock()
+
+    def run(self, pool: ProcessPool, files: JobFiles, runs: RunStore) -> Report:
+        """Run it to its end."""
+        try:
+            bundle = files.bundle(self._order.job.bundle)
+            log = AttemptLog(files.log_path(self.attempt))
+        except (DfsError, OSError) as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return self._failed(FailureKind.NODE, f"{self.attempt} cannot start: {error}")
+        try:
+            return self._run_logged(pool, bundle, log, runs)
+        finally:
+            log.close()
+
+    def stop(self) -> None:
+        """Let the attempt end soon."""
+        with self._lock:
+            self._stopped = True
+            self.segments.close()
+            if self._child is not None:
+                self._child.interrupt()
+
+    def progress(self) -> AttemptProgress:
+        """How far it is."""
+        said = self._service.progress
+        return AttemptProgress(self.attempt, said.records, said.fraction, said.status)
+
+    def _run_logged(
+        self, pool: ProcessPool, bundle: Path, log: AttemptLog, runs: RunStore
+    ) -> Report:
+        try:
+            child, job_is_open = pool.take(self.attempt.job)
+        except DfsError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return self._failed(FailureKind.NODE, error.message)
+        end: End | None = None
+        trouble = ""
+        try:
+            self._attach(child)
+            end = None if job_is_open else self._open_job(child, bundle, log)
+            end = end or self._converse(child, log)
+            if isinstance(end, Succeeded) and leaves_run(self._order.task):
+                runs.add(self.attempt, self._folder / RUN_FILE)
+        except (ChannelClosed, ProtocolError) as error:
+            trouble = str(error)
+        except OSError as error:
+            end = EnvironmentFailed(StorageFault.number, str(error))
+        finally:
+            how = self._end(pool, child, log, keep=isinstance(end, Succeeded))
+        return self._report(end) if end else self._died(how or trouble, log)
+
+    def _attach(self, child: TaskChild) -> None:
+        """From now on ``stop`` reaches the process."""
+        with self._lock:
+            child.tasks_begun += 1
+            self._child = child
+            if self._stopped:
+                raise ChannelClosed("the attempt was stopped before it began")
+
+    def _end(self, pool: ProcessPool, child: TaskChild, log: AttemptLog, keep: bool) -> str:
+        """Clean up; says how the process ended if it did."""
+        with self._lock:
+            self._child = None
+            keep = keep and not self._stopped
+        self.segments.close()
+        self._service.close()
+        child.drain(log)
+        how = ""
+        if keep:
+            pool.give_back(self.attempt.job, child)
+        else:
+            how = child.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return how
+
+    # The conversation.
+
+    def _open_job(self, child: TaskChild, bundle: Path, log: AttemptLog) -> End | None:
+        """Let a warm process open the job; None when it has."""
+        order = OpenJob(self._order.job, str(bundle), self._order.env)
+        for send_next in (True, False):
+            word, _ = child.receive(log)
+            if isinstance(word, UserFailed | EnvironmentFailed):
+                return word
+            if not isinstance(word, Ready):
+                raise ProtocolError(f"{type(word).__name__} before the job is open")
+            if send_next:
+                child.channel.send(order)
+        return None
+
+    def _converse(self, child: TaskChild, log: AttemptLog) -> End:
+        """Give the task to its process and serve it until its last word."""
+        task, folder = self._order.task, str(self._folder)
+        if isinstance(task, MapTask):
+            child.channel.send(StartMap(task, folder, str(self._folder / RUN_FILE)))
+        else:
+            child.channel.send(StartReduce(task, folder))
+        while True:
+            word, payload = child.receive(log)
+            match word:
+                case Succeeded() | UserFailed() | EnvironmentFailed():
+                    return word
+                case Ready():
+                    raise ProtocolError("a task is running and its process says it is ready")
+                case question:
+                    answer = self._service.answer(question, payload)
+                    if answer is not None:
+                        child.channel.send(*answer)
+
+    # The report.
+
+    def _report(self, end: End) -> Report:
+        match end:
+            case Succeeded():
+                return self._succeeded(end)
+            case UserFailed():
+                return AttemptFailed(self.attempt, FailureKind.USER, end.failure.error, end.failure)
+            case EnvironmentFailed():
+                return self._environment_failed(end)
+
+    def _succeeded(self, end: Succeeded) -> Report:
+        outcome = end.map if isinstance(self._order.task, MapTask) else end.reduce
+        if outcome is None:
+            return self._failed(FailureKind.CRASH, f"{self.attempt} reports another kind of task")
+        return success_of(self._order.task, outcome, tuple(self._service.files))
+
+    def _environment_failed(self, end: EnvironmentFailed) -> AttemptFailed:
+        run = self.segments.source_of(end.map_index)
+        if run is not None:
+            return AttemptFailed(self.attempt, FailureKind.FETCH, end.text, runs=(run,))
+        if self._service.input_failed:
+            return self._failed(FailureKind.INPUT, end.text)
+        kind = FailureKind.CRASH if end.number in OF_THE_TASK else FailureKind.NODE
+        return self._failed(kind, end.text)
+
+    def _died(self, how: str, log: AttemptLog) -> AttemptFailed:
+        """The process ended without a last word."""
+        if how.endswith(signal.SIGILL.name):
+            return self._failed(FailureKind.NODE, NO_AVX2)
+        said = log.tail()
+        printed = f"; it printed last:\n{said}" if said else ""
+        return self._failed(FailureKind.CRASH, f"the process of {self.attempt} {how}{printed}")
+
+    def _failed(self, kind: FailureKind, text: str) -> AttemptFailed:
+        return AttemptFailed(self.attempt, kind, text)

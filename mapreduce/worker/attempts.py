@@ -1,0 +1,149 @@
+"""The attempts of one worker: queued, running, being stopped.
+
+* An attempt is here from its order until its ``RunAttempt`` has ended, or until it was given up
+  while it was queued. At most ``slots`` run, those that are being stopped included, and as many
+  wait.
+* ``StopAttempt`` is repeated with each tick while the attempt has not ended: it may have come
+  before the attempt began.
+* An attempt that says nothing new for its task timeout is stopped and reported as that; the
+  time in which a reduce still lacks segments does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dfs.events import Action, WorkDone
+from dfs.limits import SECOND_NS
+from mapreduce.wire import (
+    AttemptFailed,
+    AttemptId,
+    AttemptProgress,
+    AttemptSucceeded,
+    FailureKind,
+    LaunchMap,
+    LaunchReduce,
+)
+from mapreduce.worker.chores import Numbers
+from mapreduce.worker.reports import leaves_run
+from mapreduce.worker.work import RunAttempt, SampleAttempts, StopAttempt
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """``moved_ns`` is when it last said anything new, in monotonic ns."""
+
+    order: RunAttempt
+    timeout_ns: int
+    progress: AttemptProgress
+    moved_ns: int = 0
+    running: bool = False
+    given_up: bool = False
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt is over. ``report`` is None when the master had given it up."""
+
+    report: AttemptSucceeded | AttemptFailed | None
+    may_have_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Token of ``SampleAttempts``."""
+
+
+class Attempts:
+    """See the module's text."""
+
+    def __init__(self, slots: int, numbers: Numbers) -> None:
+        self._slots = slots
+        self._numbers = numbers
+        self._known: dict[AttemptId, _Attempt] = {}
+        self._sampling = False
+
+    def __contains__(self, attempt: AttemptId) -> bool:
+        return attempt in self._known
+
+    @property
+    def full(self) -> bool:
+        """Are all slots taken and as many attempts waiting?"""
+        return len(self._known) >= 2 * self._slots
+
+    def of_job(self, job: str) -> list[AttemptId]:
+        """The attempts of one job."""
+        return [attempt for attempt in self._known if attempt.job == job]
+
+    def progress(self) -> list[AttemptProgress]:
+        """How far those are that were not given up."""
+        return [known.progress for known in self._known.values() if not known.given_up]
+
+    def add(self, order: LaunchMap | LaunchReduce) -> None:
+        """Run this when a slot is free."""
+        attempt = AttemptId.of(order.task)
+        inode = order.inode if isinstance(order, LaunchMap) else 0
+        run = RunAttempt(order.task, order.job, order.options.env, order.folder, inode)
+        progress = AttemptProgress(attempt, 0, 0.0)
+        self._known[attempt] = _Attempt(run, order.options.task_timeout_ns, progress)
+
+    def begin(self, now_ns: int) -> list[RunAttempt]:
+        """The attempts for which there is a free slot now; they are to be run."""
+        free = self._slots - sum(known.running for known in self._known.values())
+        begun = [known for known in self._known.values() if not known.running][:free]
+        for known in begun:
+            known.running, known.moved_ns = True, now_ns
+        return [known.order for known in begun]
+
+    def give_up(self, attempt: AttemptId) -> list[Action]:
+        """Nobody wants this attempt any more; fine if it is not here."""
+        known = self._known.get(attempt)
+        if known is None:
+            return []
+        if not known.running:
+            del self._known[attempt]
+            return []
+        known.given_up = True
+        return [self._numbers.chore(StopAttempt(attempt))]
+
+    def ended(self, attempt: AttemptId, done: WorkDone) -> Ended:
+        """Its ``RunAttempt`` is over."""
+        known = self._known.pop(attempt)
+        may_have_run = leaves_run(known.order.task)
+        if known.given_up:
+            return Ended(None, may_have_run)
+        report = done.result
+        if isinstance(report, AttemptSucceeded):
+            return Ended(report, may_have_run)
+        if known.timed_out:
+            text = f"{attempt} made no progress for {known.timeout_ns / SECOND_NS:g} s"
+            report = AttemptFailed(attempt, FailureKind.TIMEOUT, text)
+        elif not isinstance(report, AttemptFailed):
+            text = f"{attempt} could not be run: {done.error}"
+            report = AttemptFailed(attempt, FailureKind.NODE, text)
+        return Ended(report, False)
+
+    def tick(self, now_ns: int, is_fetching: Callable[[AttemptId], bool]) -> list[Action]:
+        """Stop what is to be stopped, and ask how far the others are."""
+        actions: list[Action] = []
+        for attempt, known in self._known.items():
+            if is_fetching(attempt):
+                known.moved_ns = now_ns
+            if known.running and now_ns - known.moved_ns >= known.timeout_ns:
+                known.timed_out = True
+            if known.given_up or known.timed_out:
+                actions.append(self._numbers.chore(StopAttempt(attempt)))
+        if self._known and not self._sampling:
+            self._sampling = True
+            actions.append(self._numbers.work(Sampled(), SampleAttempts()))
+        return actions
+
+    def sampled(self, samples: tuple[AttemptProgress, ...], now_ns: int) -> None:
+        """How far the running attempts are; empty when that could not be told."""
+        self._sampling = False
+        for sample in samples:
+            known = self._known.get(sample.attempt)
+            if known is not None and known.progress != sample:
+                known.progress, known.moved_ns = sample, now_ns

@@ -1,0 +1,115 @@
+"""Carries out the work of a worker's core: attempts, segments, runs.
+
+``execute`` may be called from many threads. ``RunAttempt`` keeps its thread for as long as the
+attempt lives, everything else is short.
+
+    scratch/tasks/17/    home and working directory of task process 17
+    scratch/attempts/…   files of running attempts
+    scratch/runs/JOB/    run files, see ``runs``
+    scratch/bundles/     code of jobs
+    scratch/logs/JOB/    what attempts printed, of the newest jobs
+
+At start the first two are emptied and what an earlier worker left running is killed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from dfs.errors import NotFound
+from mapreduce.wire import AttemptId
+from mapreduce.worker.attempt_run import AttemptRun, Report
+from mapreduce.worker.job_files import JobFiles
+from mapreduce.worker.process_pool import ProcessPool
+from mapreduce.worker.runs import RunStore
+from mapreduce.worker.serving import Storage
+from mapreduce.worker.work import (
+    DropJob,
+    DropRun,
+    FindHeldRuns,
+    ReadRun,
+    RunAttempt,
+    SampleAttempts,
+    StopAttempt,
+    StoreSegment,
+    WorkerTask,
+)
+
+FOLDERS = ("tasks", "attempts", "runs", "bundles", "logs")
+WARM_PROCESSES = 2
+
+
+class AttemptExecutor:
+    """See the module's text."""
+
+    def __init__(self, scratch: Path, slots: int, storage: Storage) -> None:
+        """Use ``scratch``, which is the worker's alone, for at most ``slots`` tasks at a time."""
+        scratch = scratch.resolve()
+        self._attempts = scratch / "attempts"
+        shutil.rmtree(self._attempts, ignore_errors=True)
+        self._storage = storage
+        self._runs = RunStore(scratch / "runs")
+        self._files = JobFiles(scratch, storage)
+        self._pool = ProcessPool(scratch / "tasks", min(slots, WARM_PROCESSES), slots)
+        self._running: dict[AttemptId, AttemptRun] = {}
+        self._lock = Lock()
+
+    def execute(self, work: WorkerTask) -> Any:
+        """Do it and return its result; see ``mapreduce.worker.work``."""
+        match work:
+            case RunAttempt():
+                return self._run(work)
+            case StopAttempt():
+                self._stop(work.attempt)
+            case SampleAttempts():
+                return tuple(run.progress() for run in self._all_running())
+            case StoreSegment():
+                self._store(work)
+            case ReadRun():
+                return self._runs.read(work.run, work.partition, work.offset)
+            case FindHeldRuns():
+                return self._runs.find()
+            case DropRun():
+                self._runs.drop(work.run)
+            case DropJob():
+                self._pool.drop_job(work.job)
+                self._runs.drop_job(work.job)
+        return None
+
+    def close(self) -> None:
+        """Stop every attempt and end every process."""
+        for run in self._all_running():
+            run.stop()
+        self._pool.close()
+
+    def _run(self, order: RunAttempt) -> Report:
+        attempt = AttemptId.of(order.task)
+        folder = self._attempts / f"{attempt.job}-{attempt.step}-{attempt}"
+        run = AttemptRun(order, folder, self._storage)
+        with self._lock:
+            self._running[attempt] = run
+        try:
+            return run.run(self._pool, self._files, self._runs)
+        finally:
+            with self._lock:
+                del self._running[attempt]
+
+    def _stop(self, attempt: AttemptId) -> None:
+        with self._lock:
+            run = self._running.get(attempt)
+        if run is not None:
+            run.stop()
+
+    def _store(self, piece: StoreSegment) -> None:
+        with self._lock:
+            run = self._running.get(piece.attempt)
+        if run is None:
+            raise NotFound(f"{piece.attempt} is not running")
+        run.segments.store(piece)
+
+    def _all_running(self) -> list[AttemptRun]:
+        with self._lock:
+            return list(self._running.values())

@@ -1,0 +1,61 @@
+"""Files of jobs on a worker: their code, and what their tasks printed.
+
+A bundle is fetched once, by whoever needs it first, and is named by its digest; the task that
+opens it verifies it. Bundles and logs outlive their job, since the next run of the same code needs
+the one and people read the other; both are bounded by dropping the oldest.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from threading import Lock
+
+from mapreduce.wire import AttemptId, bundle_path
+from mapreduce.worker.serving import Storage
+
+BUNDLES_KEPT = 50
+JOBS_LOGGED = 50
+
+
+class JobFiles:
+    """The folders ``bundles`` and ``logs`` below ``scratch``."""
+
+    def __init__(self, scratch: Path, storage: Storage) -> None:
+        self._storage = storage
+        self._bundles = scratch / "bundles"
+        self._logs = scratch / "logs"
+        self._lock = Lock()
+        for folder in (self._bundles, self._logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def bundle(self, digest: str) -> Path:
+        """The local copy of a bundle; fetched from the DFS when it is not there. Errors: DfsError,
+        OSError."""
+        path = self._bundles / f"{digest}.zip"
+        with self._lock:
+            if not path.exists():
+                _keep_newest(self._bundles, BUNDLES_KEPT - 1)
+                partial = path.with_suffix(".part")
+                partial.write_bytes(self._storage.read(bundle_path(digest)))
+                partial.rename(path)
+        return path
+
+    def log_path(self, attempt: AttemptId) -> Path:
+        """Where an attempt's output goes."""
+        folder = self._logs / attempt.job
+        with self._lock:
+            if not folder.exists():
+                _keep_newest(self._logs, JOBS_LOGGED - 1)
+                folder.mkdir(mode=0o700)
+        return folder / f"{attempt.step}-{attempt}.log"
+
+
+def _keep_newest(folder: Path, count: int) -> None:
+    """Remove the oldest entries until ``count`` are left."""
+    entries = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in entries[count:]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

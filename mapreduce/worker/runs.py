@@ -1,0 +1,135 @@
+"""The run files that a worker holds: map output, kept until its job is over.
+
+    runs/JOB/STEP-m-00017.1.run
+
+A run appears under its name by one rename, after its map succeeded, so that a name stands for a
+whole file; it is not synced, since a run that is lost is made again. A worker that starts finds
+its runs by their names and announces those whose footer reads well.
+
+Reads are of whole partitions in pieces of ``RUN_PIECE_BYTES``. Indexes are kept for the runs read
+last, since one run is asked for by every reducer of its job.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+
+from xxhash import xxh3_64_intdigest
+
+from mapreduce.errors import RunCorrupt
+from mapreduce.shuffle.run_index import PartitionEntry, RunIndex, read_index
+from mapreduce.wire import AttemptId, RunHeld, TaskKind
+from mapreduce.worker.work import RUN_PIECE_BYTES, RunPiece
+
+INDEXES_KEPT = 256
+
+_NAME = re.compile(r"(\d+)-m-(\d+)\.(\d+)\.run")
+
+
+class RunStore:
+    """The runs in one folder. Its methods may be called from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._indexes: OrderedDict[AttemptId, RunIndex] = OrderedDict()
+        self._lock = Lock()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def find(self) -> tuple[RunHeld, ...]:
+        """The runs that are whole; files and folders that are none are removed."""
+        held = []
+        for job in sorted(self._folder.iterdir()):
+            for path in sorted(job.iterdir()):
+                run = _run_named(job.name, path.name)
+                try:
+                    index = self._read_index(path) if run else None
+                except (RunCorrupt, OSError):
+                    index = None
+                if run is None or index is None:
+                    path.unlink()
+                else:
+                    held.append(RunHeld(run, sum(p.size_bytes for p in index.partitions)))
+            if not any(job.iterdir()):
+                job.rmdir()
+        return tuple(held)
+
+    def add(self, run: AttemptId, file: Path) -> None:
+        """Take a finished run file over."""
+        path = self._path(run)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        file.rename(path)
+
+    def read(self, run: AttemptId, partition: int, offset: int) -> RunPiece:
+        """Bytes of a partition from ``offset`` on. Raises RunCorrupt for a run that is damaged,
+        gone, or has no such place."""
+        try:
+            entry = self._entry(run, partition)
+            if not 0 <= offset <= entry.size_bytes:
+                raise RunCorrupt(f"byte {offset} of {entry.size_bytes} was asked for", run.index)
+            length = min(RUN_PIECE_BYTES, entry.size_bytes - offset)
+            payload = _read(self._path(run), entry.offset + offset, length)
+        except OSError as error:
+            raise RunCorrupt(f"the run of {run} cannot be read: {error}", run.index) from None
+        if len(payload) != length:
+            raise RunCorrupt(f"the run of {run} is cut short", run.index)
+        return RunPiece(payload, entry.size_bytes, entry.records, xxh3_64_intdigest(payload))
+
+    def drop(self, run: AttemptId) -> None:
+        """Remove one run; fine if it is not there."""
+        self._forget_indexes(lambda known: known == run)
+        self._path(run).unlink(missing_ok=True)
+
+    def drop_job(self, job: str) -> None:
+        """Remove all runs of a job."""
+        self._forget_indexes(lambda known: known.job == job)
+        shutil.rmtree(self._folder / job, ignore_errors=True)
+
+    def _path(self, run: AttemptId) -> Path:
+        return self._folder / run.job / f"{run.step}-{run}.run"
+
+    def _entry(self, run: AttemptId, partition: int) -> PartitionEntry:
+        with self._lock:
+            index = self._indexes.get(run)
+            if index is not None:
+                self._indexes.move_to_end(run)
+        if index is None:
+            index = self._read_index(self._path(run))
+            with self._lock:
+                self._indexes[run] = index
+                if len(self._indexes) > INDEXES_KEPT:
+                    self._indexes.popitem(last=False)
+        if not 0 <= partition < len(index.partitions):
+            raise RunCorrupt(f"the run of {run} has no partition {partition}", run.index)
+        return index.partitions[partition]
+
+    @staticmethod
+    def _read_index(path: Path) -> RunIndex:
+        with path.open("rb") as file:
+            return read_index(file)
+
+    def _forget_indexes(self, fits: Callable[[AttemptId], bool]) -> None:
+        with self._lock:
+            for known in [run for run in self._indexes if fits(run)]:
+                del self._indexes[known]
+
+
+def _run_named(job: str, name: str) -> AttemptId | None:
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    step, index, attempt = map(int, match.groups())
+    return AttemptId(job, step, TaskKind.MAP, index, attempt)
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(fd, length, offset)
+    finally:
+        os.close(fd)

@@ -1,0 +1,190 @@
+"""Answers the questions of one task: its input, its output, the segments that it merges.
+
+The task asks one thing at a time and is not trusted: it reads only its own input, writes only
+names of its own parts into the folder of its attempt, and holds few files. A file that it
+never closed, because it failed or died, is discarded with ``close``.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO, Protocol, TypeAlias, TypeVar
+
+from dfs.errors import BadArgument, DfsError, StorageFault, Unavailable
+from mapreduce.job import MapTask
+from mapreduce.worker.segments import Segments
+from mapreduce.worker.task_messages import (
+    READ_BYTES,
+    CloseInput,
+    CloseOutput,
+    CreateOutput,
+    Data,
+    Done,
+    Failed,
+    OpenInput,
+    OpenSegment,
+    Progress,
+    Question,
+    ReadInput,
+    SegmentAt,
+    ToTask,
+    WriteOutput,
+)
+from mapreduce.worker.work import RunAttempt
+
+OPEN_FILES_MAX = 64
+
+T = TypeVar("T")
+Answer: TypeAlias = tuple[ToTask, bytes]
+_DONE: Answer = (Done(), b"")
+
+
+class OutputFile(Protocol):
+    """A file being written to the DFS."""
+
+    def write(self, data: bytearray) -> object:
+        """Append."""
+
+    def close(self) -> None:
+        """Make it a file, durably."""
+
+    def discard(self) -> None:
+        """It shall never have been."""
+
+
+class Storage(Protocol):
+    """What a worker needs of the DFS; errors are DfsError."""
+
+    def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
+        """A file from a byte on. Raises NotFound when the path names another inode."""
+
+    def create_output(self, path: str) -> OutputFile:
+        """A new file; what has the name is replaced when it is closed."""
+
+    def read(self, path: str) -> bytes:
+        """A whole, small file."""
+
+
+class TaskService:
+    """Serves one attempt, in one thread."""
+
+    def __init__(self, order: RunAttempt, storage: Storage, segments: Segments) -> None:
+        self._order = order
+        self._storage = storage
+        self._segments = segments
+        self._inputs: dict[int, BinaryIO] = {}
+        self._outputs: dict[int, OutputFile] = {}
+        self._write_errors: dict[int, DfsError] = {}
+        self.progress = Progress(0, 0.0, "")
+        self.input_failed = False
+        """Did reading the input fail?"""
+        self.files: list[str] = []
+        """Names of the parts that are complete."""
+
+    def answer(self, question: Question, payload: bytearray) -> Answer | None:
+        """The answer to a question, None if it needs none."""
+        try:
+            return self._answer(question, payload)
+        except DfsError as error:
+            return Failed(error.number, error.message, error.path), b""
+        except OSError as error:
+            return Failed(StorageFault.number, f"{type(error).__name__}: {error}"), b""
+
+    def close(self) -> None:
+        """Discard what the task left open."""
+        for file in self._inputs.values():
+            file.close()
+        for output in self._outputs.values():
+            output.discard()
+        self._inputs.clear()
+        self._outputs.clear()
+
+    def _answer(self, question: Question, payload: bytearray) -> Answer | None:
+        match question:
+            case OpenInput():
+                return self._open_input(question)
+            case ReadInput():
+                return self._read_input(question)
+            case CloseInput():
+                _take(self._inputs, question.handle).close()
+                return _DONE
+            case OpenSegment():
+                return self._open_segment(question)
+            case CreateOutput():
+                return self._create_output(question)
+            case WriteOutput():
+                self._write_output(question, payload)
+                return None
+            case CloseOutput():
+                return self._close_output(question)
+            case Progress():
+                self.progress = question
+                return None
+
+    def _open_input(self, question: OpenInput) -> Answer:
+        task = self._order.task
+        if not isinstance(task, MapTask) or question.path != task.split.path:
+            raise BadArgument("a task reads its own input only", question.path)
+        _check_handle(question.handle, self._inputs)
+        try:
+            file = self._storage.open_input(question.path, self._order.inode, question.offset)
+        except DfsError:
+            self.input_failed = True
+            raise
+        self._inputs[question.handle] = file
+        return _DONE
+
+    def _read_input(self, question: ReadInput) -> Answer:
+        try:
+            return Data(), _get(self._inputs, question.handle).read(READ_BYTES)
+        except DfsError:
+            self.input_failed = True
+            raise
+
+    def _open_segment(self, question: OpenSegment) -> Answer:
+        path = self._segments.wait(question.map_index)
+        if path is None:
+            raise Unavailable("the attempt is being stopped")
+        return SegmentAt(str(path)), b""
+
+    def _create_output(self, question: CreateOutput) -> Answer:
+        if question.name != self._order.task.part_name:
+            raise BadArgument(f"{question.name} is not a part of this task")
+        _check_handle(question.handle, self._outputs)
+        path = f"{self._order.folder}/{question.name}"
+        self._outputs[question.handle] = self._storage.create_output(path)
+        self.files.append(question.name)
+        return _DONE
+
+    def _write_output(self, question: WriteOutput, payload: bytearray) -> None:
+        """Errors wait for the close: the task does not listen before."""
+        if question.handle in self._write_errors:
+            return
+        try:
+            _get(self._outputs, question.handle).write(payload)
+        except DfsError as error:
+            self._write_errors[question.handle] = error
+
+    def _close_output(self, question: CloseOutput) -> Answer:
+        error = self._write_errors.get(question.handle)
+        if error is not None:
+            raise error
+        _get(self._outputs, question.handle).close()
+        del self._outputs[question.handle]
+        return _DONE
+
+
+def _check_handle(handle: int, files: dict[int, BinaryIO] | dict[int, OutputFile]) -> None:
+    if handle in files or len(files) >= OPEN_FILES_MAX:
+        raise BadArgument(f"a task may have {OPEN_FILES_MAX} files open, each under its own handle")
+
+
+def _get(files: dict[int, T], handle: int) -> T:
+    if handle not in files:
+        raise BadArgument(f"there is no open file {handle}")
+    return files[handle]
+
+
+def _take(files: dict[int, T], handle: int) -> T:
+    file = _get(files, handle)
+    del files[handle]
+    return file

@@ -1,0 +1,36 @@
+"""Jobs for simulations. A class of a job must lie in a file that a bundle can be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import mapreduce as mr
+
+
+class WordCount(mr.Job):
+    """Counts words."""
+
+    partitions = 3
+
+    def mapper(self, key: object, line: str) -> Iterator[tuple[str, int]]:
+        self.count("lines")
+        for word in line.split():
+            yield word, 1
+
+    def reducer(self, word: str, counts: Iterator[int]) -> Iterator[tuple[str, int]]:
+        yield word, sum(counts)
+
+    combiner = reducer
+
+
+def text(rng: Random, size_bytes: int) -> bytes:
+    """Lines of words, some of them frequent."""
+    words: list[str] = []
+    size = 0
+    while size < size_bytes:
+        word = f"word{int(rng.random() ** 3 * 5000)}"
+        words.append(word)
+        size += len(word) + 1
+    lines = [" ".join(words[at : at + 9]) for at in range(0, len(words), 9)]
+    return "\n".join(lines).encode()

@@ -1,0 +1,183 @@
+"""What a task may ask of its worker, and what it may not."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from dfs.errors import BadArgument, Corrupt, StorageFault, Unavailable
+from mapreduce.job import FileSplit, JobSpec, MapTask, StepSpec
+from mapreduce.worker.segments import Segments
+from mapreduce.worker.serving import TaskService
+from mapreduce.worker.task_messages import (
+    CloseInput,
+    CloseOutput,
+    CreateOutput,
+    Data,
+    Done,
+    Failed,
+    OpenInput,
+    OpenSegment,
+    Progress,
+    Question,
+    ReadInput,
+    WriteOutput,
+)
+from mapreduce.worker.work import RunAttempt
+
+STEP = StepSpec(1, False, False)
+TASK = MapTask("j-1", 0, 0, 1, FileSplit("/in", 0, 10, 10), STEP)
+ORDER = RunAttempt(TASK, JobSpec("j", "0", "job.py", "", {}, (STEP,)), {}, "/.jobs/a", 5)
+
+
+class OneOutput:
+    """Keeps what happened to one file."""
+
+    def __init__(self, fails: bool) -> None:
+        self.content = b""
+        self.state = "open"
+        self._fails = fails
+
+    def write(self, data: bytearray) -> None:
+        if self._fails:
+            raise Unavailable("too few datanodes")
+        self.content += data
+
+    def close(self) -> None:
+        self.state = "closed"
+
+    def discard(self) -> None:
+        self.state = "discarded"
+
+
+class OneFile:
+    """A ``Storage`` with one input."""
+
+    def __init__(self) -> None:
+        self.input: BinaryIO = io.BytesIO(b"0123456789")
+        self.outputs: dict[str, OneOutput] = {}
+        self.writing_fails = False
+
+    def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
+        assert (path, inode) == ("/in", 5)
+        self.input.seek(offset)
+        return self.input
+
+    def create_output(self, path: str) -> OneOutput:
+        self.outputs[path] = OneOutput(self.writing_fails)
+        return self.outputs[path]
+
+    def read(self, path: str) -> bytes:
+        raise AssertionError("a task opens files, it does not read them whole")
+
+
+class BrokenInput(io.BytesIO):
+    """A file that cannot be read."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise self._error
+
+
+@pytest.fixture
+def storage() -> OneFile:
+    return OneFile()
+
+
+@pytest.fixture
+def service(storage: OneFile, tmp_path: Path) -> TaskService:
+    return TaskService(ORDER, storage, Segments(tmp_path))
+
+
+def ask(service: TaskService, question: Question, payload: bytes = b"") -> object:
+    answer = service.answer(question, bytearray(payload))
+    return None if answer is None else answer[0]
+
+
+def refused(service: TaskService, question: Question, number: int = BadArgument.number) -> str:
+    answer = ask(service, question)
+    assert isinstance(answer, Failed)
+    assert answer.number == number
+    return answer.text
+
+
+def test_input_is_read_from_its_offset_to_its_end(service: TaskService) -> None:
+    assert ask(service, OpenInput(1, "/in", 3)) == Done()
+    assert service.answer(ReadInput(1), bytearray()) == (Data(), b"3456789")
+    assert service.answer(ReadInput(1), bytearray()) == (Data(), b"")
+    assert ask(service, CloseInput(1)) == Done()
+    refused(service, ReadInput(1))
+
+
+def test_other_files_are_refused(service: TaskService) -> None:
+    assert "its own input" in refused(service, OpenInput(1, "/secret", 0))
+    assert "not a part of" in refused(service, CreateOutput(1, "../x"))
+    refused(service, CloseOutput(1))
+
+
+def test_input_that_fails_is_remembered(service: TaskService, storage: OneFile) -> None:
+    storage.input = BrokenInput(Corrupt("no good replica", "/in"))
+    ask(service, OpenInput(1, "/in", 0))
+    refused(service, ReadInput(1), Corrupt.number)
+    assert service.input_failed
+
+
+def test_a_part_is_there_when_it_was_closed(service: TaskService, storage: OneFile) -> None:
+    assert ask(service, CreateOutput(1, "part-m-00000")) == Done()
+    assert ask(service, WriteOutput(1), b"abc") is None
+    assert ask(service, WriteOutput(1), b"de") is None
+    assert ask(service, CloseOutput(1)) == Done()
+    output = storage.outputs["/.jobs/a/part-m-00000"]
+    assert (output.content, output.state) == (b"abcde", "closed")
+    assert service.files == ["part-m-00000"]
+
+
+def test_a_write_that_fails_is_told_at_the_close(service: TaskService, storage: OneFile) -> None:
+    storage.writing_fails = True
+    ask(service, CreateOutput(1, "part-m-00000"))
+    assert ask(service, WriteOutput(1), b"abc") is None
+    assert ask(service, WriteOutput(1), b"abc") is None
+    assert "too few" in refused(service, CloseOutput(1), Unavailable.number)
+
+
+def test_a_write_to_no_file_harms_nobody(service: TaskService) -> None:
+    assert ask(service, WriteOutput(9), b"abc") is None
+    refused(service, CloseOutput(9))
+
+
+def test_what_was_left_open_is_discarded(service: TaskService, storage: OneFile) -> None:
+    ask(service, OpenInput(1, "/in", 0))
+    ask(service, CreateOutput(2, "part-m-00000"))
+    ask(service, WriteOutput(2), b"abc")
+    service.close()
+    assert storage.input.closed
+    assert storage.outputs["/.jobs/a/part-m-00000"].state == "discarded"
+
+
+def test_a_local_disk_that_fails_is_told(service: TaskService, storage: OneFile) -> None:
+    storage.input = BrokenInput(OSError(5, "Input/output error"))
+    ask(service, OpenInput(1, "/in", 0))
+    refused(service, ReadInput(1), StorageFault.number)
+
+
+def test_a_handle_is_used_once(service: TaskService) -> None:
+    ask(service, OpenInput(1, "/in", 0))
+    refused(service, OpenInput(1, "/in", 0))
+
+
+def test_segments_of_a_stopped_attempt(tmp_path: Path) -> None:
+    segments = Segments(tmp_path)
+    segments.close()
+    service = TaskService(ORDER, OneFile(), segments)
+    refused(service, OpenSegment(0), Unavailable.number)
+
+
+def test_progress_is_kept(service: TaskService) -> None:
+    assert ask(service, Progress(5, 0.5, "half")) is None
+    assert service.progress == Progress(5, 0.5, "half")
