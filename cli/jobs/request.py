@@ -1,0 +1,48 @@
+"""What was asked of a run, and writing the records of one that named no output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from dfs.errors import JobFault
+
+if TYPE_CHECKING:
+    from mapreduce.job_class import Job
+
+RECORDS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for, beside the job itself."""
+
+    inputs: tuple[str, ...]
+    output: str | None
+    overwrite: bool
+    settings: dict[str, str]
+    env: dict[str, str]
+    py_files: tuple[str, ...]
+    name: str | None
+    max_attempts: int | None
+    task_timeout_ns: int | None
+    detach: bool
+    progress: str
+
+
+def write_records(job: Job, records: Iterable[tuple[Any, Any]]) -> None:
+    """Records on stdout, as the job's output format writes them."""
+    from mapreduce.formats import RecordError
+
+    form = job.writer()
+    remaining = iter(records)
+    while batch := list(islice(remaining, RECORDS_AT_ONCE)):
+        try:
+            text = form.encode([key for key, _ in batch], [value for _, value in batch])
+        except RecordError as error:
+            raise JobFault(f"{error}: record {error.record!r}") from None
+        sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,149 @@
+"""``minimr run``: a job, here or on the cluster, and its records or its output directory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.cluster.programs import JOBS_MISSING, jobs_possible
+from cli.invocation import SIZE, TIME, Invocation, common, invocation
+from cli.jobs.job_command import JobCommand, job_of
+from cli.jobs.progress import AUTO, MODES
+from cli.jobs.request import Request, write_records
+from cli.render import json_line
+from dfs.errors import BadArgument, DfsError
+
+if TYPE_CHECKING:
+    from mapreduce.job_class import Job
+    from mapreduce.result import Result
+
+INLINE, LOCAL, CLUSTER = "inline", "local", "cluster"
+
+
+def pairs(_context: click.Context, parameter: click.Parameter, value: Iterable[str]) -> Any:
+    """``key=value`` options as a dict."""
+    found: dict[str, str] = {}
+    for text in value:
+        key, equals, item = text.partition("=")
+        if not (key and equals):
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE", param=parameter)
+        found[key] = item
+    return found
+
+
+@click.command("run", cls=JobCommand)
+@click.argument("target", metavar="JOB.py[:NAME]")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("-o", "output", metavar="OUTPUT", help="Directory to make; else records to stdout.")
+@click.option(
+    "-r",
+    "runner",
+    type=click.Choice([INLINE, LOCAL, CLUSTER]),
+    help="Where it runs; without it MINIMR_RUNNER, else the cluster if one is configured.",
+)
+@click.option("-n", "partitions", type=int, metavar="N", help="Partitions of the last step.")
+@click.option(
+    "-D", "settings", multiple=True, callback=pairs, metavar="K=V", help="Setting of the engine."
+)
+@click.option("--py-files", multiple=True, metavar="P", help="Module or package the job imports.")
+@click.option("--files", multiple=True, metavar="F", help="File that every task can open.")
+@click.option("--env", multiple=True, callback=pairs, metavar="K=V", help="Variable of the tasks.")
+@click.option("--name", metavar="N", help="The job's name, else that of its class.")
+@click.option("--max-attempts", type=click.IntRange(1), metavar="N", help="At a task (4).")
+@click.option("--speculative/--no-speculative", default=None, help="Start backup attempts.")
+@click.option("--task-memory", type=SIZE, metavar="S", help="Memory of one task (1G).")
+@click.option("--task-timeout", type=TIME, metavar="T", help="Time without progress (10m).")
+@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option("-d", "--detach", is_flag=True, help="Print the job's id and do not wait.")
+@click.option("--progress", type=click.Choice(MODES), default=AUTO, show_default=True)
+@common
+@invocation
+@click.pass_context
+def command(context: click.Context, call: Invocation, /, **options: Any) -> None:
+    """Run a job over INPUT: files, directories or globs.
+
+    With -r cluster they are DFS paths, otherwise local ones; 'minidfs:' means the DFS anywhere.
+    """
+    runner = _runner(call, options["runner"])
+    _refuse_unbuilt(options)
+    job = job_of(context, options)
+    if options["partitions"] is not None:
+        job.partitions = options["partitions"]
+    request = Request(
+        inputs=options["inputs"],
+        output=options["output"],
+        overwrite=options["overwrite"],
+        settings=options["settings"],
+        env=options["env"],
+        py_files=options["py_files"],
+        name=options["name"],
+        max_attempts=options["max_attempts"],
+        task_timeout_ns=options["task_timeout"],
+        detach=options["detach"],
+        progress=options["progress"],
+    )
+    if runner == CLUSTER:
+        from cli.jobs.cluster_run import run_on_cluster
+
+        run_on_cluster(call, job, request)
+    else:
+        _run_inline(call, job, request)
+
+
+def _runner(call: Invocation, given: str | None) -> str:
+    """The runner to use; raises BadArgument for one that is not built."""
+    from mapreduce.runners import chosen_runner
+
+    if not jobs_possible():
+        raise DfsError(JOBS_MISSING)
+    if call.cluster:
+        # The runners find the cluster as the library does.
+        os.environ["MINIDFS_CLUSTER"] = str(call.config_file)
+    if given == LOCAL:
+        raise BadArgument("the runner 'local' is not built yet: there are inline and cluster")
+    return chosen_runner(given)
+
+
+def _refuse_unbuilt(options: dict[str, Any]) -> None:
+    if options["files"]:
+        raise BadArgument("--files is not built yet: put the file into the DFS and read it there")
+    if options["task_memory"]:
+        raise BadArgument("--task-memory is not built yet: the memory of tasks is not limited")
+    if options["speculative"]:
+        raise BadArgument("--speculative is not built yet: there are no backup attempts")
+
+
+def _run_inline(call: Invocation, job: Job, request: Request) -> None:
+    """All in this process; what only workers can do is refused."""
+    from mapreduce.job import parse_settings
+    from mapreduce.runners import inline
+
+    only_cluster = {
+        "--detach": request.detach,
+        "--name": request.name,
+        "--max-attempts": request.max_attempts,
+        "--task-timeout": request.task_timeout_ns,
+    }
+    for option, value in only_cluster.items():
+        if value:
+            raise BadArgument(f"{option} is for -r cluster: the inline runner is one process")
+    os.environ.update(request.env)
+    sys.path[:0] = [os.path.dirname(os.path.abspath(path)) for path in request.py_files]
+    settings = parse_settings(request.settings)
+    result = inline.run(job, request.inputs, request.output, settings, request.overwrite)
+    show_result(call, job, result)
+
+
+def show_result(call: Invocation, job: Job, result: Result) -> None:
+    """Records on stdout if nobody named an output, else where the output is."""
+    if result.output is None:
+        write_records(job, result)
+    elif call.json:
+        fields = {"job": result.job_id, "state": result.state, "output": result.output}
+        click.echo(json_line({**fields, "counters": result.counters}))
+    else:
+        call.say(f"{result.job_id} {result.state}: the output is in {result.output}")

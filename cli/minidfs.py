@@ -1,0 +1,51 @@
+"""The command ``minidfs``: files of a cluster, and clusters."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import ClassVar, NoReturn
+
+import click
+
+from cli.errors import run
+from cli.invocation import common
+from cli.lazy import LazyGroup, Verb
+
+
+class MinidfsGroup(LazyGroup):
+    """All verbs of ``minidfs``."""
+
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        "up": Verb("cli.cluster.up", "start a cluster on this machine, in the background"),
+        "down": Verb("cli.cluster.down", "stop the cluster on this machine"),
+        "status": Verb("cli.cluster.status", "processes and health, with the reason"),
+        "init": Verb("cli.cluster.init", "make a cluster's id and configuration"),
+        "namenode": Verb("cli.cluster.roles", "run a namenode in the foreground", "namenode"),
+        "datanode": Verb("cli.cluster.roles", "run a datanode in the foreground", "datanode"),
+        "node": Verb("cli.cluster.roles", "run and keep a datanode and a worker", "node"),
+        "put": Verb("cli.files.put", "copy local files into the cluster"),
+        "get": Verb("cli.files.get", "copy files of the cluster to here"),
+        "cat": Verb("cli.files.cat", "write files to stdout"),
+        "ls": Verb("cli.files.ls", "list directories"),
+        "stat": Verb("cli.files.stat", "show what is known of files"),
+        "mkdir": Verb("cli.files.mkdir", "make directories"),
+        "rm": Verb("cli.files.rm", "delete files and directories"),
+        "mv": Verb("cli.files.mv", "rename files and directories"),
+        "version": Verb("cli.version", "say which version this is"),
+    }
+
+
+@click.command(cls=MinidfsGroup, context_settings={"max_content_width": 100})
+@common
+def minidfs() -> None:
+    """Files of a minidfs cluster, and clusters on this machine."""
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run(minidfs, sys.argv[1:], "minidfs"))
+
+
+if __name__ == "__main__":
+    main()

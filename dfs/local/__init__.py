@@ -1,0 +1,1 @@
+"""A cluster on one machine: its folders, processes and ports."""

@@ -1,0 +1,142 @@
+"""Where a cluster on one machine keeps its things, and what it remembers between two starts.
+
+All of it lies in one folder, MINIDFS_HOME, which only its owner may enter::
+
+    cluster.toml            the configuration that every process and every command reads
+    local.json              how many nodes run here, their slots and their addresses
+    run/ID.pid  run/ID.sock  processes that run
+    logs/ID.log             what they print
+    namenode/ datanode-1/ worker-1/ …   their data
+
+One ``cluster.toml`` serves all processes; what differs between nodes on the same machine, the
+addresses they listen on, stands in ``local.json`` and takes its place over the file's value.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from dfs.config import Config
+from dfs.errors import BadArgument, ConfigError, Unavailable
+from dfs.events import Role
+
+NAMENODE_ID = "namenode"
+NODES_MAX = 64
+"""So many nodes can be started on one machine."""
+
+
+class LocalCluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``up`` remembers. ``slots`` are those of each worker."""
+
+    nodes: int
+    slots: int
+    listen: dict[str, str]
+    """The address of each datanode and worker by its id."""
+
+
+class Home:
+    """The folders and files of one cluster on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config_file = folder / "cluster.toml"
+        self.local_file = folder / "local.json"
+        self.run = folder / "run"
+        self.logs = folder / "logs"
+
+    def pid_file(self, process_id: str) -> Path:
+        """Where a process notes its pid."""
+        return self.run / f"{process_id}.pid"
+
+    def log_file(self, process_id: str) -> Path:
+        """Where a process in the background prints."""
+        return self.logs / f"{process_id}.log"
+
+    def make(self) -> None:
+        """Make the folders, closed to other users; raises ConfigError."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = self.folder.stat()
+        if found.st_uid != os.geteuid():
+            raise ConfigError(
+                f"{self.folder} belongs to another user: set MINIDFS_HOME to a folder of your own",
+                str(self.folder),
+            )
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            self.folder.chmod(0o700)
+        for folder in (self.run, self.logs):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other starts and stops of this cluster out; raises Unavailable at once."""
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Unavailable(
+                    f"another 'up' or 'down' works on {self.folder}: wait until it has finished",
+                    str(self.folder),
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def load_local(self) -> LocalCluster | None:
+        """What ``up`` remembered; None if it never ran here. Raises ConfigError."""
+        try:
+            data = self.local_file.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(data, type=LocalCluster)
+        except msgspec.DecodeError as error:
+            raise ConfigError(
+                f"{self.local_file} is damaged ({error}): remove it, 'minidfs up' makes a new one",
+                str(self.local_file),
+            ) from None
+
+    def save_local(self, local: LocalCluster) -> None:
+        """Remember ``local`` for the next start."""
+        write_file(self.local_file, msgspec.json.format(msgspec.json.encode(local)) + b"\n")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace a small file at once, durably."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def node_process_ids(number: int) -> tuple[str, str]:
+    """The ids of the datanode and the worker of a node."""
+    return f"datanode-{number}", f"worker-{number}"
+
+
+def process_id(role: Role | str, given: str) -> str:
+    """The id that people mean by ``2`` or ``datanode-2``; raises BadArgument."""
+    number = given.removeprefix(f"{role}-")
+    if not (number.isascii() and number.isdigit() and len(number) <= 9 and int(number) > 0):
+        raise BadArgument(f"{given!r} is not the id of a {role}: write {role}-1 or 1")
+    return f"{role}-{int(number)}"
+
+
+def own_config(config: Config, local: LocalCluster | None, process: str) -> Config:
+    """``config`` as it counts for one process of this machine."""
+    listen = local.listen.get(process) if local is not None else None
+    if local is None or listen is None:
+        return config
+    if process.startswith(Role.WORKER):
+        return replace(config, worker=replace(config.worker, listen=listen, slots=local.slots))
+    return replace(config, datanode=replace(config.datanode, listen=listen))
