@@ -1,0 +1,1 @@
+"""Benchmarks: what minidfs does, beside something that does the same work."""

@@ -1,0 +1,82 @@
+"""A cluster of its own for the benchmarks, driven by the commands that users type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+SCRIPTS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One run of a command: wall seconds of the whole process, peak memory of it in MiB."""
+
+    seconds: float
+    peak_mib: float
+    output: str
+
+
+def timed(*command: str | Path, env: dict[str, str] | None = None) -> Timed:
+    """Run a command to its end; a failure ends the benchmark with its words."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        began = time.perf_counter()
+        process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=err, env=env)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            sys.exit(f"{' '.join(map(str, command))}: exit {process.returncode}: {err.read()}")
+        return Timed(seconds, usage.ru_maxrss / 1024, out.read())
+
+
+class Cluster:
+    """``minidfs up`` in a folder that goes away afterwards."""
+
+    def __init__(self, nodes: int, folder: Path) -> None:
+        self._nodes = nodes
+        self._home = tempfile.TemporaryDirectory(prefix="minidfs-bench-", dir=folder)
+        self.env = {**os.environ, "MINIDFS_HOME": self._home.name}
+        self.up_seconds = 0.0
+
+    def __enter__(self) -> Cluster:
+        self.up_seconds = self.minidfs("up", "--nodes", str(self._nodes)).seconds
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.minidfs("down")
+        self._home.cleanup()
+
+    def minidfs(self, *arguments: str | Path) -> Timed:
+        """Run ``minidfs``."""
+        return timed(SCRIPTS / "minidfs", *arguments, env=self.env)
+
+    def minimr(self, *arguments: str | Path) -> Timed:
+        """Run ``minimr``."""
+        return timed(SCRIPTS / "minimr", *arguments, env=self.env)
+
+    def peaks_mib(self) -> dict[str, float]:
+        """The most memory that each daemon ever had resident (VmHWM)."""
+        roles = json.loads(self.minidfs("status", "--json").output)["roles"]
+        return {role["id"]: _peak_mib(role["pid"]) for role in roles if role["pid"]}
+
+
+def _peak_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
