@@ -11,7 +11,7 @@ import click
 from cli.cluster.look import running
 from cli.invocation import Invocation, common, invocation
 from dfs.config_file import load, role_folder
-from dfs.endpoints import socket_folder
+from dfs.endpoints import remove_sockets
 from dfs.errors import BadArgument
 from dfs.local.launch import stop
 from dfs.local.layout import NAMENODE_ID, Home, node_process_ids
@@ -49,17 +49,8 @@ def _stop_all(home: Home) -> list[str]:
     stop([found[process_id] for process_id in order])
     for path in home.run.glob("*.pid"):
         path.unlink()
-    _remove_sockets(home)
+    remove_sockets(home.folder)
     return [process_id for process_id in found if not process_id.startswith("node-")]
-
-
-def _remove_sockets(home: Home) -> None:
-    """Remove what killed processes have left."""
-    folder = socket_folder(home.folder)
-    for path in folder.glob("*.sock"):
-        path.unlink()
-    if folder != home.run and folder.is_dir():
-        folder.rmdir()
 
 
 def _ask(home: Home) -> None:

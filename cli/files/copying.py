@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import click
 
 from cli.errors import Failures
 
+PARALLEL_COPIES = 4
 QUEUED_PER_THREAD = 4
 """So many copies wait behind each running one; the list of files may be endless."""
+
+
+def copy_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that ``put`` and ``get`` share: ``force``, ``recursive``, ``parallel``."""
+    parallel = click.option(
+        "-j",
+        "parallel",
+        type=click.IntRange(1, 64),
+        default=PARALLEL_COPIES,
+        metavar="N",
+        show_default=True,
+        help="Files at a time.",
+    )
+    recursive = click.option(
+        "-r", "recursive", is_flag=True, help="Copy directories with all they hold."
+    )
+    force = click.option("-f", "force", is_flag=True, help="Replace existing files.")
+    return force(recursive(parallel(command)))
 
 
 def copy_all(copies: Iterable[Callable[[], object]], parallel: int, failures: Failures) -> None:

@@ -13,9 +13,8 @@ import click
 
 from cli.errors import Failures
 from cli.files.cat import copy_out
-from cli.files.copying import copy_all
+from cli.files.copying import copy_all, copy_options
 from cli.files.operands import Source, expand, need_name
-from cli.files.put import PARALLEL_COPIES
 from cli.invocation import Invocation, common, invocation
 from dfs.errors import Exists, IsADirectory, NotADirectory
 
@@ -35,17 +34,7 @@ class HowToGet:
 @click.command("get")
 @click.argument("sources", metavar="DFS...", nargs=-1, required=True)
 @click.argument("target", metavar="LOCAL")
-@click.option("-f", "force", is_flag=True, help="Replace existing files.")
-@click.option("-r", "recursive", is_flag=True, help="Copy directories with all they hold.")
-@click.option(
-    "-j",
-    "parallel",
-    type=click.IntRange(1, 64),
-    default=PARALLEL_COPIES,
-    metavar="N",
-    show_default=True,
-    help="Files at a time.",
-)
+@copy_options
 @common
 @invocation
 def command(

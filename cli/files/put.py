@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.errors import Failures
-from cli.files.copying import copy_all
+from cli.files.copying import copy_all, copy_options
 from cli.files.operands import Source, find, is_folder_target, joined, need_name
 from cli.invocation import SIZE, Invocation, common, invocation
 from cli.render import json_line
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from dfs.client.entries import Stored
     from dfs.client.options import FileKeywords
 
-PARALLEL_COPIES = 4
 STDIN = "-"
 
 
@@ -40,17 +39,7 @@ class HowToStore:
 @click.command("put")
 @click.argument("sources", metavar="LOCAL...", nargs=-1, required=True)
 @click.argument("target", metavar="DFS")
-@click.option("-f", "force", is_flag=True, help="Replace existing files.")
-@click.option("-r", "recursive", is_flag=True, help="Copy directories with all they hold.")
-@click.option(
-    "-j",
-    "parallel",
-    type=click.IntRange(1, 64),
-    default=PARALLEL_COPIES,
-    metavar="N",
-    show_default=True,
-    help="Files at a time.",
-)
+@copy_options
 @click.option("--replication", type=click.IntRange(1), default=None, metavar="R", help="Copies.")
 @click.option("--chunk-size", type=SIZE, metavar="S", help="Largest size of a chunk.")
 @click.option(

@@ -105,7 +105,6 @@ def _apply_tree(table: Table, index: int, command: Command) -> None:
             put_number(table, NEXT_CHUNK, 1)
             put_number(table, EPOCH, 1)
         case c.DirectoryMade():
-            _bump(table, NEXT_INODE, command.inode)
             _make_directory(table, index, command)
         case c.FileAbandoned():
             lease = _must(table, "leases", number_key(command.inode), LeaseRow)
@@ -186,12 +185,7 @@ def _put_file(table: Table, index: int, command: c.FilePut) -> None:
         digest=command.digest,
     )
     put_row(table, "inodes", number_key(command.inode), row)
-    if command.content:
-        table.put("inline", number_key(command.inode), command.content)
-    if command.replaced:
-        table.put("reap", number_key(command.replaced), b"")
-    _link(table, index, command.parent, command.name, command.inode, False)
-    _touch(table, command.parent, command.wall_ns)
+    _show_file(table, index, command, command.parent, command.name)
 
 
 def _close(table: Table, index: int, command: c.FileClosed) -> None:
@@ -202,14 +196,21 @@ def _close(table: Table, index: int, command: c.FileClosed) -> None:
         row, size=command.size, digest=command.digest, mtime_ns=command.wall_ns, born=index
     )
     put_row(table, "inodes", key, closed)
-    if command.content:
-        table.put("inline", key, command.content)
     table.delete("leases", key)
     table.delete("reserved", entry_key(lease.parent, lease.name))
+    _show_file(table, index, command, lease.parent, lease.name)
+
+
+def _show_file(
+    table: Table, index: int, command: c.FilePut | c.FileClosed, parent: int, name: str
+) -> None:
+    """A file whose row is written gets its content and its name, in place of another's."""
+    if command.content:
+        table.put("inline", number_key(command.inode), command.content)
     if command.replaced:
         table.put("reap", number_key(command.replaced), b"")
-    _link(table, index, lease.parent, lease.name, command.inode, False)
-    _touch(table, lease.parent, command.wall_ns)
+    _link(table, index, parent, name, command.inode, False)
+    _touch(table, parent, command.wall_ns)
 
 
 def _rename(table: Table, index: int, command: c.Renamed) -> None:

@@ -173,7 +173,7 @@ def get_row(table: Table, name: str, key: bytes, cls: type[R]) -> R | None:
 
 def put_row(table: Table, name: str, key: bytes, row: Row) -> None:
     """Write a row."""
-    table.put(name, key, _encoder.encode(row))
+    table.put(name, key, pack_row(row))
 
 
 def number_key(number: int) -> bytes:

@@ -136,8 +136,8 @@ class Nodes:
 
     def unheard(self) -> tuple[str, ...]:
         """Nodes whose replicas are not all known: dead ones, and those that did not report."""
-        away = [n for n, s in self._nodes.items() if not s.reported or s.died_ns is not None]
-        return tuple(sorted([*self._expected, *away]))
+        dead = [n for n, s in self._nodes.items() if s.died_ns is not None]
+        return tuple(sorted([*self.silent(), *dead]))
 
     def holders(self, chunk: int, generation: int, now_ns: int) -> list[NodeState]:
         """Nodes with a replica of that generation: live ones first, dead ones left out."""

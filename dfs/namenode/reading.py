@@ -6,7 +6,7 @@ from dfs.errors import IsADirectory, NotFound
 from dfs.events import Now
 from dfs.limits import LISTING_MAX_ROWS
 from dfs.namenode.globbing import GlobWalk
-from dfs.namenode.keys import ChunkRow
+from dfs.namenode.keys import ChunkRow, number_key
 from dfs.namenode.namespace import (
     describe,
     file_chunks,
@@ -51,7 +51,7 @@ def _locate(table: Table, nodes: Nodes, question: m.Locate, now: Now) -> m.Locat
         return m.Located(found, ())
     chunks, more = file_chunks(table, entry.inode, question.offset, end, LISTING_MAX_ROWS)
     if not chunks:
-        content = table.get("inline", entry.inode.to_bytes(8, "big"))
+        content = table.get("inline", number_key(entry.inode))
         assert content is not None, f"{place.path}: {row.size} bytes, no chunk and no content"
         return m.Located(found, (), content)
     located = tuple(_locate_chunk(nodes, start, chunk, now) for start, chunk in chunks)
