@@ -14,6 +14,9 @@ remember nothing. ``JournalStep`` is for a core whose decisions must survive:
    the synced log;
 6. the held actions are returned.
 
+*Attendants* follow the log beside the core: they get the events that are theirs, and their turn
+after each sync, and decide no command.
+
 When nobody waits, space is reserved ahead for log and view. Once the disk has none, the core
 is told so with each view, until there is some again.
 
@@ -25,6 +28,7 @@ log, read back, then tells what had become durable.
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from typing import Protocol
 
 from dfs.events import Action, Decision, Event, Now
@@ -73,6 +77,25 @@ class JournalCore(Protocol):
         """When something is due (ns, monotonic)."""
 
 
+class Attendant(Protocol):
+    """What follows the log beside the core. It decides no command; its actions need no log."""
+
+    def takes(self, event: Event) -> bool:
+        """Is this event meant for it, and not for the core?"""
+
+    def handle(self, event: Event, now: Now) -> list[Action]:
+        """What to do about an event that it takes."""
+
+    def synced(self, now: Now) -> list[Action]:
+        """The log is synced up to its end."""
+
+    def on_deadline(self, now: Now) -> list[Action]:
+        """Do what is due."""
+
+    def next_deadline(self) -> int | None:
+        """When something is due (ns, monotonic)."""
+
+
 def _is_due(deadline: int | None, now: Now) -> bool:
     return deadline is not None and deadline <= now.mono_ns
 
@@ -99,9 +122,15 @@ class JournalStep:
     """A step around a core with a log and a view; the rules are in the module's text."""
 
     def __init__(
-        self, core: JournalCore, modules: tuple[Module, ...], log: Log, table: Table
+        self,
+        core: JournalCore,
+        modules: tuple[Module, ...],
+        log: Log,
+        table: Table,
+        attendants: Sequence[Attendant] = (),
     ) -> None:
         self._core = core
+        self._attendants = attendants
         self._apply = apply_table(modules)
         self._log = log
         self._table = table
@@ -117,20 +146,29 @@ class JournalStep:
         self._intact = False
         held: list[Action] = []
         for event in events:
-            held += self._record(self._core.handle(self._view(), event, now), event, now)
+            attendant = next((a for a in self._attendants if a.takes(event)), None)
+            if attendant is not None:
+                held += attendant.handle(event, now)
+            else:
+                held += self._record(self._core.handle(self._view(), event, now), event, now)
         if _is_due(self._core.next_deadline(), now):
             held += self._record(self._core.on_deadline(self._view(), now), "its deadline", now)
         self._log.sync()
         if _is_due(self._commit_deadline(), now):
             self._commit()
+        for attendant in self._attendants:
+            held += attendant.synced(now)
+            if _is_due(attendant.next_deadline(), now):
+                held += attendant.on_deadline(now)
         if not held and _is_due(self._room_deadline(), now):
             self._make_room(now)
         self._intact = True
         return held
 
     def next_deadline(self) -> int | None:
-        """The earliest of the core's, the next commit's, and that of the space ahead."""
-        deadlines = (self._core.next_deadline(), self._commit_deadline(), self._room_deadline())
+        """The earliest of all: of core and attendants, the commit's, that of the space ahead."""
+        deadlines = [self._core.next_deadline(), self._commit_deadline(), self._room_deadline()]
+        deadlines += [attendant.next_deadline() for attendant in self._attendants]
         return min((d for d in deadlines if d is not None), default=None)
 
     def close(self) -> None:

@@ -237,3 +237,37 @@ def test_on_a_full_disk_the_core_is_told_so_until_there_is_room_again() -> None:
     step.run([], Now(later.mono_ns + ROOM_RETRY_NS, 0))
     step.run([ask()], later)
     assert not seen.pop()
+
+
+class Follower:
+    """Takes events whose token is "follower"; says what it was called with."""
+
+    def __init__(self) -> None:
+        self.deadline_ns: int | None = None
+
+    def takes(self, event: Event) -> bool:
+        return isinstance(event, WorkDone) and event.token == "follower"
+
+    def handle(self, event: Event, now: Now) -> list[Action]:
+        return [Note("took its event")]
+
+    def synced(self, now: Now) -> list[Action]:
+        return [Note("after the sync")]
+
+    def on_deadline(self, now: Now) -> list[Action]:
+        self.deadline_ns = None
+        return [Note("due")]
+
+    def next_deadline(self) -> int | None:
+        return self.deadline_ns
+
+
+def test_an_attendant_gets_its_events_its_deadline_and_every_sync() -> None:
+    disk, table, follower = MemoryDisk(), new_table(), Follower()
+    log = open_journal(disk, table, MODULES, CLUSTER, SEGMENT_BYTES)
+    step = JournalStep(ScriptedCore(), MODULES, log, table, (follower,))
+    said = texts(step.run([WorkDone("follower"), ask(Set(b"a", 1))], NOW))
+    assert said == ["took its event", "record 1 after 0 words", "after the sync"]
+    follower.deadline_ns = NOW.mono_ns
+    assert step.next_deadline() == NOW.mono_ns
+    assert texts(step.run([], NOW)) == ["after the sync", "due"]
