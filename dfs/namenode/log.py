@@ -3,7 +3,7 @@
 Records are appended to a buffer and written by ``sync``: one write and one sync for
 all of them (group commit), into segments whose space was reserved before. The next
 segment is prepared ahead, when nobody waits, and the one before it is synced whole before
-it is begun. Bytes: ``dfs.namenode.log_format``. What a crash may leave, and how the end is
+it is begun. Bytes: ``dfs.log_format``. What a crash may leave, and how the end is
 found again: ``dfs.namenode.log_recovery``.
 
 Invariants: ``durable_index < next_index``; what lies between them is in the buffer and in
@@ -21,8 +21,7 @@ from contextlib import contextmanager
 from dfs.disk import Disk, File
 from dfs.errors import StorageFault
 from dfs.limits import LOG_RECORD_MAX_BYTES, LOG_SEGMENT_BYTES
-from dfs.namenode.command_codec import CommandCodec
-from dfs.namenode.log_format import (
+from dfs.log_format import (
     FORMAT,
     HEADER_BYTES,
     Header,
@@ -31,6 +30,7 @@ from dfs.namenode.log_format import (
     record_bytes,
     segment_name,
 )
+from dfs.namenode.command_codec import CommandCodec
 from dfs.namenode.log_recovery import (
     LogEnd,
     Segment,

@@ -26,7 +26,7 @@ from typing import NamedTuple, NoReturn
 
 from dfs.disk import Disk
 from dfs.errors import Corrupt, DfsError, NotSupported, Refused, StorageFault
-from dfs.namenode.log_format import (
+from dfs.log_format import (
     FORMAT,
     HEADER_BYTES,
     Header,

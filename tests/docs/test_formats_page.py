@@ -8,12 +8,12 @@ from pathlib import Path
 from dfs.checksum import chunk_digest, slice_hashes
 from dfs.datanode.chunkfile import Footer, ReplicaKey, encode_footer, encode_header
 from dfs.datanode.chunkfile import Header as ChunkHeader
+from dfs.log_format import FORMAT, Header, pack_header, pack_record
 from dfs.namenode import keys
 from dfs.namenode.apply import MODULE
 from dfs.namenode.command_codec import CommandCodec
 from dfs.namenode.commands import Formatted, SessionStarted
 from dfs.namenode.keys import EntryRow, entry_key, pack_row
-from dfs.namenode.log_format import FORMAT, Header, pack_header, pack_record
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dfs.namenode.apply import MODULE
-from dfs.namenode.command_codec import CommandCodec
-from dfs.namenode.commands import Formatted, SessionStarted
-from dfs.namenode.log_format import (
+from dfs.log_format import (
     FORMAT,
     HEADER_BYTES,
     Header,
@@ -18,6 +15,9 @@ from dfs.namenode.log_format import (
     segment_number,
     unpack_header,
 )
+from dfs.namenode.apply import MODULE
+from dfs.namenode.command_codec import CommandCodec
+from dfs.namenode.commands import Formatted, SessionStarted
 
 HEADER = Header(FORMAT, segment=1, first_index=1, previous=0, cluster="c-3f2a9c")
 GOLDEN_HEADER = bytes.fromhex(

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfs.errors import Corrupt, DfsError, NotSupported, Refused, StorageFault
+from dfs.log_format import HEADER_BYTES, Record, read_record
 from dfs.namenode.command_codec import CommandCodec
 from dfs.namenode.log import Log
-from dfs.namenode.log_format import HEADER_BYTES, Record, read_record
 from dfs.testing.disk import MemoryDisk
 from tests.metadata.counting import (
     CLUSTER,
