@@ -136,6 +136,7 @@ def _make_directory(table: Table, index: int, command: c.DirectoryMade) -> None:
         command.wall_ns,
         index,
         command.parent,
+        name=command.name,
     )
     put_row(table, "inodes", number_key(command.inode), row)
     _link(table, index, command.parent, command.name, command.inode, True)
@@ -179,6 +180,8 @@ def _put_file(table: Table, index: int, command: c.FilePut) -> None:
         command.mode,
         command.wall_ns,
         index,
+        command.parent,
+        name=command.name,
         size=len(command.content),
         replication=command.replication,
         chunk_bytes=command.chunk_bytes,
@@ -193,7 +196,13 @@ def _close(table: Table, index: int, command: c.FileClosed) -> None:
     lease = _must(table, "leases", key, LeaseRow)
     row = _must(table, "inodes", key, InodeRow)
     closed = msgspec.structs.replace(
-        row, size=command.size, digest=command.digest, mtime_ns=command.wall_ns, born=index
+        row,
+        size=command.size,
+        digest=command.digest,
+        mtime_ns=command.wall_ns,
+        born=index,
+        parent=lease.parent,
+        name=lease.name,
     )
     put_row(table, "inodes", key, closed)
     table.delete("leases", key)
@@ -219,10 +228,13 @@ def _rename(table: Table, index: int, command: c.Renamed) -> None:
     table.delete("entries", source)
     if command.replaced:
         table.put("reap", number_key(command.replaced), b"")
-    if row.is_dir and command.source_parent != command.target_parent:
-        key = number_key(row.inode)
-        moved = _must(table, "inodes", key, InodeRow)
-        put_row(table, "inodes", key, msgspec.structs.replace(moved, parent=command.target_parent))
+    key = number_key(row.inode)
+    moved = msgspec.structs.replace(
+        _must(table, "inodes", key, InodeRow),
+        parent=command.target_parent,
+        name=command.target_name,
+    )
+    put_row(table, "inodes", key, moved)
     _link(table, index, command.target_parent, command.target_name, row.inode, row.is_dir)
     _touch(table, command.source_parent, command.wall_ns)
     _touch(table, command.target_parent, command.wall_ns)

@@ -72,7 +72,9 @@ class EntryRow(Row, frozen=True):
 class InodeRow(Row, frozen=True):
     """A file or directory. ``digest`` is the xxh3-128 of a closed file's bytes.
 
-    ``parent`` is kept for directories only: it tells whether one still hangs on the root.
+    ``parent`` and ``name`` are those of the entry that names it, so that its path can be told
+    from below; a file that has no name yet, and the root, have 0 and "". They stay as they were
+    when the inode is unlinked.
     """
 
     is_dir: bool
@@ -86,6 +88,7 @@ class InodeRow(Row, frozen=True):
     replication: int = 0
     chunk_bytes: int = 0
     digest: bytes = b""
+    name: str = ""
 
 
 class ChunkRow(Row, frozen=True):
