@@ -6,6 +6,9 @@ segment is prepared ahead, when nobody waits, and the one before it is synced wh
 it is begun. Bytes: ``dfs.log_format``. What a crash may leave, and how the end is
 found again: ``dfs.namenode.log_recovery``.
 
+A log begins with record 1, or behind a snapshot with any other. Segments that nobody needs any
+more leave it from the front: ``detach`` forgets them, and who called it unlinks the files.
+
 Invariants: ``durable_index < next_index``; what lies between them is in the buffer and in
 nobody's hands. An error of the disk is final: after it nothing is known about what was
 written, the log refuses everything, and the process must end. Only for a full disk there is a
@@ -19,14 +22,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from dfs.disk import Disk, File
-from dfs.errors import StorageFault
-from dfs.limits import LOG_RECORD_MAX_BYTES, LOG_SEGMENT_BYTES
+from dfs.errors import NotFound, StorageFault
+from dfs.limits import LOG_PLACES_MAX, LOG_RECORD_MAX_BYTES, LOG_SEGMENT_BYTES
 from dfs.log_format import (
     FORMAT,
     HEADER_BYTES,
     Header,
     pack_header,
     pack_record,
+    read_record,
     record_bytes,
     segment_name,
 )
@@ -34,7 +38,9 @@ from dfs.namenode.command_codec import CommandCodec
 from dfs.namenode.log_recovery import (
     LogEnd,
     Segment,
+    damaged,
     find_end,
+    read_piece,
     read_segment,
     records,
     storage_faults,
@@ -62,6 +68,7 @@ class Log:
         self._buffer: list[bytes] = []
         self._buffered_bytes = 0
         self._appended_bytes = 0
+        self._places: dict[int, tuple[str, int]] = {}
         self._failed = False
 
     @classmethod
@@ -79,16 +86,32 @@ class Log:
         does, before anything was changed, and ``StorageFault``.
         """
         end = find_end(disk, FOLDER, cluster, applied_index)
+        if not end.segments:
+            return cls.begin(disk, codec, cluster, 1, segment_bytes)
         log = cls(disk, codec, cluster, segment_bytes)
-        with log._final("the log cannot be opened"):
-            disk.make_folder(FOLDER)
-            for name in end.unused:
-                disk.unlink(name)
-            disk.sync_folder(FOLDER)
-        if end.segments:
-            log._go_on(end)
-        else:
-            log._begin_segment()
+        log._clear(end.unused)
+        log._go_on(end)
+        return log
+
+    @classmethod
+    def begin(
+        cls,
+        disk: Disk,
+        codec: CommandCodec,
+        cluster: str,
+        first_index: int,
+        segment_bytes: int = LOG_SEGMENT_BYTES,
+    ) -> Log:
+        """A new log whose first record will have this index; the disk holds none.
+
+        Raises ``StorageFault``.
+        """
+        unused = find_end(disk, FOLDER, cluster, 0)
+        assert not unused.segments, f"there is a log, it begins with {unused.segments[0]}"
+        log = cls(disk, codec, cluster, segment_bytes)
+        log._next_index, log._durable_index = first_index, first_index - 1
+        log._clear(unused.unused)
+        log._begin_segment()
         return log
 
     @property
@@ -103,13 +126,18 @@ class Log:
 
     @property
     def durable_index(self) -> int:
-        """The index of the last record that is synced; 0 when there is none."""
+        """The index of the last record that is synced; that before the first if there is none."""
         return self._durable_index
 
     @property
     def appended_bytes(self) -> int:
         """How much was appended since the log was opened."""
         return self._appended_bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """How long the log is, from its first segment to its synced end."""
+        return (len(self._segments) - 1) * self._segment_bytes + self._offset
 
     @property
     def wants_segment(self) -> bool:
@@ -182,6 +210,68 @@ class Log:
                     place = f"record {record.index} in {segment.name}"
                     yield record.index, self._codec.decode(record.payload, place)
 
+    def raw(self, from_index: int, max_bytes: int) -> tuple[bytes, int]:
+        """Synced records from an index on as they stand in the log, and the index behind them.
+
+        For whoever keeps a copy of the log. Whole records of one segment, at most ``max_bytes``
+        unless the first alone is longer; none when ``from_index`` is the next to be synced.
+        Going on from the index returned costs no search. Raises ``NotFound`` for a record that
+        was cut off, ``StorageFault``, and ``Corrupt`` where a synced record does not read back.
+        """
+        if from_index < self.first_index:
+            raise NotFound(
+                f"record {from_index} was cut off the log, which begins with record "
+                f"{self.first_index}: take the newest snapshot first"
+            )
+        assert from_index <= self._durable_index + 1, f"record {from_index} is not synced"
+        if from_index > self._durable_index:
+            return b"", from_index
+        segment = [s for s in self._segments if s.header.first_index <= from_index][-1]
+        offset = self._place(segment, from_index)
+        stop = self._offset if segment is self._segments[-1] else self._segment_bytes
+        length = min(stop - offset, max(max_bytes, record_bytes(LOG_RECORD_MAX_BYTES)))
+        data = read_piece(self._disk, segment.name, offset, length)
+        end, index = 0, from_index
+        while (record := read_record(data, end)) is not None:
+            if index > from_index and record.end > max_bytes:
+                break
+            end, index = record.end, record.index + 1
+        if not end:
+            raise damaged(segment.name, offset, from_index, "holds a damaged record")
+        self._remember(index, segment.name, offset + end)
+        return data[:end], index
+
+    def _place(self, segment: Segment, index: int) -> int:
+        """Where in its segment a synced record begins."""
+        name, offset = self._places.get(index, ("", 0))
+        if name == segment.name:
+            return offset
+        offset = HEADER_BYTES
+        if index > segment.header.first_index:
+            for record in records(segment, read_segment(self._disk, segment.name)):
+                offset = record.end
+                if record.index + 1 == index:
+                    break
+        return offset
+
+    def _remember(self, index: int, name: str, offset: int) -> None:
+        """Keep the place where a reader will go on; the oldest is forgotten."""
+        self._places.pop(index, None)
+        self._places[index] = (name, offset)
+        if len(self._places) > LOG_PLACES_MAX:
+            del self._places[next(iter(self._places))]
+
+    def detach(self, below_index: int) -> list[str]:
+        """Forget the segments in which every record is below an index, never the last one.
+
+        Returns the names of their files, oldest first, for the caller to unlink **in this
+        order**, each durably before the next: the log must never have a gap.
+        """
+        starts = [segment.header.first_index for segment in self._segments]
+        count = sum(after <= below_index for after in starts[1:])
+        gone, self._segments = self._segments[:count], self._segments[count:]
+        return [segment.name for segment in gone]
+
     def close(self) -> None:
         """Let go of the files. What was not synced is not written any more."""
         self._failed = True
@@ -189,6 +279,14 @@ class Log:
             for file in (self._file, self._spare):
                 if file is not None:
                     file.close()
+
+    def _clear(self, unused: Sequence[str]) -> None:
+        """Make the folder, without the segments that were prepared and not begun."""
+        with self._final("the log cannot be opened"):
+            self._disk.make_folder(FOLDER)
+            for name in unused:
+                self._disk.unlink(name)
+            self._disk.sync_folder(FOLDER)
 
     def _go_on(self, end: LogEnd) -> None:
         """Write behind the end that was found."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from dfs.disk import Disk
 from dfs.errors import Corrupt, DfsError, NotSupported, Refused, StorageFault
@@ -76,10 +76,15 @@ def storage_faults(doing: str) -> Iterator[None]:
 
 def read_segment(disk: Disk, name: str) -> bytes:
     """All bytes of a segment."""
+    return read_piece(disk, name, 0, None)
+
+
+def read_piece(disk: Disk, name: str, offset: int, length: int | None) -> bytes:
+    """Some bytes of a segment; without a length all from the offset on."""
     with storage_faults(f"cannot read {name}"):
         file = disk.open(name)
         try:
-            return file.read_at(0, file.size())
+            return file.read_at(offset, file.size() - offset if length is None else length)
         finally:
             file.close()
 
@@ -90,7 +95,7 @@ def records(segment: Segment, data: bytes) -> Iterator[Record]:
     while (record := read_record(data, offset)) is not None:
         if (record.index, record.previous) != (index, previous):
             text = f"holds a sound record {record.index} that does not follow the one before"
-            _damaged(segment.name, offset, index, text)
+            raise damaged(segment.name, offset, index, text)
         yield record
         offset, index, previous = record.end, index + 1, record.checksum
 
@@ -110,7 +115,7 @@ def find_end(disk: Disk, folder: str, cluster: str, applied_index: int) -> LogEn
     first = segments[0]
     if first.header.first_index > applied_index + 1:
         text = f"begins the log and the view ends before it, with record {applied_index}"
-        _damaged(first.name, HEADER_BYTES, first.header.first_index, text)
+        raise damaged(first.name, HEADER_BYTES, first.header.first_index, text)
     tail = [s for s in segments if s.header.first_index <= applied_index] or segments[:1]
     start = segments.index(tail[-1])
     for segment, after in zip(segments[start:], segments[start + 1 :], strict=False):
@@ -119,8 +124,9 @@ def find_end(disk: Disk, folder: str, cluster: str, applied_index: int) -> LogEn
     return _end_of(segments, unused, data, applied_index)
 
 
-def _damaged(name: str, offset: int, index: int, text: str) -> NoReturn:
-    raise Corrupt(f"{name} {text} (offset {offset}, record {index}): {_REMEDY}")
+def damaged(name: str, offset: int, index: int, text: str) -> Corrupt:
+    """What to raise for a segment in which a record is not as it was written."""
+    return Corrupt(f"{name} {text} (offset {offset}, record {index}): {_REMEDY}")
 
 
 def _find_segments(
@@ -178,9 +184,9 @@ def _check_whole(segment: Segment, data: bytes, after: Segment) -> None:
     for record in records(segment, data):
         end, index, checksum = record.end, record.index, record.checksum
     if (index + 1, checksum) != (after.header.first_index, after.header.previous):
-        _damaged(segment.name, end, index + 1, "holds a damaged record")
+        raise damaged(segment.name, end, index + 1, "holds a damaged record")
     if data[end:].strip(b"\0"):
-        _damaged(segment.name, end, index, "holds bytes behind its last record")
+        raise damaged(segment.name, end, index, "holds bytes behind its last record")
 
 
 def _end_of(
@@ -199,7 +205,7 @@ def _end_of(
         _check_torn(last, data, end, next_index, applied_index)
     if applied_index >= next_index:
         text = f"ends the log and the view is ahead of it, with record {applied_index}"
-        _damaged(last.name, end, next_index - 1, text)
+        raise damaged(last.name, end, next_index - 1, text)
     synced = max(durable, applied_index)
     rewrite_at = ends[max(0, synced - header.first_index + 1)]
     rewrite = data[rewrite_at:end] + bytes(used_bytes - end)
@@ -210,4 +216,4 @@ def _check_torn(segment: Segment, data: bytes, offset: int, index: int, applied_
     """The bytes at ``offset`` are no record: refuse, if one that was synced stood there."""
     proof = max((r.durable for r in search_records(data, offset)), default=0)
     if index <= max(proof, applied_index):
-        _damaged(segment.name, offset, index, "holds a damaged record")
+        raise damaged(segment.name, offset, index, "holds a damaged record")
