@@ -1,11 +1,21 @@
-"""Rules for all tests: where MINIDFS_REQUIRE_ALL=1 is set, a skipped test is a failed one."""
+"""Rules for all tests.
+
+Where MINIDFS_REQUIRE_ALL=1 is set, a skipped test is a failed one. And every namenode that a
+test makes in its own process leaves sound tables behind: they are checked when the test ends.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from dfs.events import Now
+from dfs.namenode.core import NamenodeSettings, NamespaceCore
+from dfs.namenode.fsck import find_problems
+from dfs.namenode.module import Module
+from dfs.namenode.table import MemoryTable, Table
 
 REQUIRE_ALL = os.environ.get("MINIDFS_REQUIRE_ALL") == "1"
 
@@ -30,3 +40,34 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
         report.outcome = "failed"
         report.longrepr = f"MINIDFS_REQUIRE_ALL forbids skips: {reason}"
     return report
+
+
+_tables: dict[int, tuple[Table, tuple[Module, ...]]] = {}
+_make_core = NamespaceCore.__init__
+
+
+def _make_core_and_note_its_tables(
+    core: NamespaceCore, settings: NamenodeSettings, table: Table, now: Now
+) -> None:
+    _make_core(core, settings, table, now)
+    _tables[id(table)] = (table, settings.modules)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _note_tables() -> Iterator[None]:
+    """Every core of a namenode, whoever makes it, is noted with its tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NamespaceCore, "__init__", _make_core_and_note_its_tables)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _tables_are_sound(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The tables of all namenodes that a test made hold to every invariant at its end."""
+    _tables.clear()
+    yield
+    damaged = request.node.get_closest_marker("damages_tables") is not None
+    for table, modules in () if damaged else list(_tables.values()):
+        if isinstance(table, MemoryTable):
+            assert find_problems(table, modules) == []
+    _tables.clear()

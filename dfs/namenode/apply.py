@@ -12,6 +12,7 @@ from typing import assert_never
 import msgspec
 
 from dfs.namenode import commands as c
+from dfs.namenode.invariants import CHECKS
 from dfs.namenode.keys import (
     EPOCH,
     NEXT_CHUNK,
@@ -338,4 +339,5 @@ MODULE = Module(
     ),
     tables=TABLES,
     apply=apply,
+    checks=CHECKS,
 )

@@ -32,9 +32,10 @@ from dfs.events import (
 )
 from dfs.namenode import commands as c
 from dfs.namenode import reading, writing
+from dfs.namenode.apply import MODULE
 from dfs.namenode.changes import reap_slice
 from dfs.namenode.keys import EPOCH, ROOT, get_number, number_key
-from dfs.namenode.module import Command, View
+from dfs.namenode.module import Command, Module, View
 from dfs.namenode.namespace import lease_row
 from dfs.namenode.nodes import Nodes
 from dfs.namenode.orders import Orders
@@ -87,12 +88,13 @@ SENDERS: dict[type[Message], frozenset[Role]] = {
 
 @dataclass(frozen=True, slots=True)
 class NamenodeSettings:
-    """What the core takes from the configuration."""
+    """What the core takes from the configuration, and whose tables stand in its view."""
 
     cluster: str
     owner: str
     files: Files
     times: Times
+    modules: tuple[Module, ...] = (MODULE,)
 
 
 class NamespaceCore:

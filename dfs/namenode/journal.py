@@ -14,13 +14,12 @@ from typing import Any
 from dfs.disk import Disk
 from dfs.limits import COMMIT_MAX_COMMANDS, LOG_SEGMENT_BYTES
 from dfs.namenode.command_codec import CommandCodec
-from dfs.namenode.keys import get_number, put_number
+from dfs.namenode.keys import APPLIED_INDEX, get_number, put_number
 from dfs.namenode.log import Log
 from dfs.namenode.module import Command, Module
 from dfs.namenode.table import Table
 
 META = "meta"
-APPLIED_INDEX = b"applied_index"
 
 
 def table_names(modules: tuple[Module, ...]) -> tuple[str, ...]:

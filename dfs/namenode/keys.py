@@ -52,6 +52,7 @@ ROOT = 1
 NEXT_INODE = b"next_inode"
 NEXT_CHUNK = b"next_chunk"
 EPOCH = b"epoch"
+APPLIED_INDEX = b"applied_index"
 
 _U64 = struct.Struct(">Q")
 _U64U64 = struct.Struct(">QQ")

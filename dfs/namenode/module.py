@@ -12,13 +12,17 @@ field added to a command gets a new version; the log refuses what it does not kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
+from dfs.namenode.problem import Rows
 from dfs.namenode.table import Table
+
+RowCheck: TypeAlias = Callable[[Rows, bytes, bytes], Iterator[tuple[int, str]]]
+"""What is wrong with a row, by key and value: numbers of invariants, each with a sentence."""
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -30,12 +34,16 @@ class Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 @dataclass(frozen=True)
 class Module:
-    """One owner of commands and tables. ``apply(table, index, command)`` only writes."""
+    """One owner of commands and tables. ``apply(table, index, command)`` only writes.
+
+    ``checks`` has the check of the rows of each table.
+    """
 
     name: str
     commands: tuple[type[Command], ...]
     tables: tuple[str, ...]
     apply: Callable[[Table, int, Any], None]
+    checks: Mapping[str, RowCheck] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,8 @@ def compose(
 ) -> JournalCore:
     """The core of the process: the namespace's, joined with the one beside it."""
     owner = pwd.getpwuid(os.geteuid()).pw_name
-    settings = NamenodeSettings(cluster, owner, config.files, config.times)
+    modules = (MODULE, *(beside.modules if beside else ()))
+    settings = NamenodeSettings(cluster, owner, config.files, config.times, modules)
     namespace = NamespaceCore(settings, table, now)
     if beside is None:
         return namespace

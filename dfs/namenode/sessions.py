@@ -103,10 +103,10 @@ def earlier_answer(table: Table, change: Change, user: str) -> bytes | None:
         raise SessionExpired(f"session {change.session} is not known here any more")
     if row.user != user:
         raise PermissionDenied(f"session {change.session} belongs to another user")
-    if change.sequence - change.ack_below >= SESSION_KEEP_REPLIES:
+    if not 0 <= change.sequence - change.ack_below < SESSION_KEEP_REPLIES:
         raise BadArgument(
-            f"request {change.sequence} is more than {SESSION_KEEP_REPLIES} beyond the first "
-            "one whose answer is awaited"
+            f"request {change.sequence} is not among the {SESSION_KEEP_REPLIES} from the first "
+            f"one whose answer is awaited, {change.ack_below}"
         )
     answer = table.get("sessions", pair_key(change.session, change.sequence))
     if answer is None and change.sequence < row.ack_below:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from dfs.checksum import DIGEST_BYTES
 from dfs.config.schema import Files
 from dfs.errors import (
     BadArgument,
@@ -168,6 +169,7 @@ def _committed(
     row = inode_row(table, inode)
     if not 0 < sealed.length <= row.chunk_bytes:
         raise BadArgument(f"{lease.path}: a chunk of {sealed.length} bytes is not allowed")
+    _check_digest(lease.path, sealed.digest)
     receipts = sorted(set(sealed.nodes) & set(lease.targets))
     if len(receipts) < lease.min_durable:
         raise TooFewNodes(
@@ -187,6 +189,11 @@ def _committed(
             len({s.address.host for n in receipts if (s := nodes.get(n)) is not None}),
         )
     ]
+
+
+def _check_digest(path: str, digest: bytes) -> None:
+    if len(digest) != DIGEST_BYTES:
+        raise BadArgument(f"{path}: a digest of {len(digest)} bytes is none", path)
 
 
 def _written_end(table: Table, inode: int, sealed: m.SealedChunk | None) -> int:
@@ -239,6 +246,8 @@ def _cannot_place(
 
 def _close(table: Table, cluster: Cluster, change: m.CloseFile, now: Now) -> Outcome:
     lease = _held_lease(table, change.inode, change.session)
+    if change.digest:
+        _check_digest(lease.path, change.digest)
     last = _committed(table, cluster.nodes, change.inode, lease, change.sealed)
     end = _written_end(table, change.inode, change.sealed)
     if change.content is not None:
@@ -267,6 +276,8 @@ def _close(table: Table, cluster: Cluster, change: m.CloseFile, now: Now) -> Out
 def _put_inline(table: Table, cluster: Cluster, change: m.PutInline, maker: Maker) -> Outcome:
     if len(change.content) > INLINE_MAX_BYTES:
         raise BadArgument(f"{change.path}: content over {INLINE_MAX_BYTES} bytes is not inline")
+    if change.digest:
+        _check_digest(change.path, change.digest)
     settings = file_settings(cluster, change.replication, change.chunk_bytes, 0)
     ending = Ending(len(change.content), change.digest, change.content)
     inode, path, commands = changes.put_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from dfs.client.client import Client
@@ -14,7 +15,9 @@ from dfs.events import Now, Peer, Role
 from dfs.limits import KIB, SECOND_NS
 from dfs.namenode.apply import MODULE
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
+from dfs.namenode.fsck import Fsck, find_problems
 from dfs.namenode.journal import open_journal, table_names
+from dfs.namenode.log import Log
 from dfs.namenode.module import Module
 from dfs.namenode.table import MemoryTable, Table
 from dfs.net.step import JournalCore, JournalStep, PlainStep
@@ -24,6 +27,7 @@ from dfs.testing.world import Node, Process, World
 
 CLUSTER = "simulated"
 SEGMENT_BYTES = 256 * KIB
+ROWS_CHECKED_PER_TURN = 8
 TIMES = Times(repair_after_ns=10 * SECOND_NS)
 NAMENODE = Peer(Role.NAMENODE, "namenode")
 NAMENODE_ENDPOINTS = ("sim://namenode",)
@@ -43,7 +47,17 @@ class NamenodeMachine:
         log = open_journal(self.disk, self.table, self.modules, CLUSTER, SEGMENT_BYTES)
         step = JournalStep(self.compose(self.table, now), self.modules, log, self.table)
         step.run([], now)
-        return Process(step, _no_work)
+        return Process(step, _no_work, self._check_some_rows(log))
+
+    def _check_some_rows(self, log: Log) -> Callable[[], None]:
+        """A check of a few rows after each turn, all tables in time, then from the start again."""
+        fsck = Fsck(self.modules)
+
+        def check() -> None:
+            found = fsck.step(self.table, log.next_index, ROWS_CHECKED_PER_TURN)
+            assert not found, found[0]
+
+        return check
 
     def compose(self, table: Table, now: Now) -> JournalCore:
         """The core of the process, or several joined into one."""
@@ -102,8 +116,8 @@ class StorageCluster:
         namenode: NamenodeMachine | None = None,
     ) -> None:
         self.world = World(seed, replay)
-        machine = namenode or NamenodeMachine(Files(replication=replication))
-        self.namenode = self.world.add(NAMENODE, NAMENODE_ENDPOINTS, machine)
+        self._machine = namenode or NamenodeMachine(Files(replication=replication))
+        self.namenode = self.world.add(NAMENODE, NAMENODE_ENDPOINTS, self._machine)
         self.datanodes = [
             self._add_datanode(f"datanode-{number + 1}", capacity_bytes)
             for number in range(datanodes)
@@ -112,9 +126,7 @@ class StorageCluster:
     @property
     def table(self) -> Table:
         """The namenode's view."""
-        machine = self.namenode.machine
-        assert isinstance(machine, NamenodeMachine)
-        return machine.table
+        return self._machine.table
 
     def disk_of(self, datanode: Node) -> MemoryDisk:
         """The disk of a datanode."""
@@ -129,6 +141,12 @@ class StorageCluster:
     def client(self, name: str = "anna", timeout_ns: int = 60 * SECOND_NS) -> Client:
         """A new client."""
         return self.connect(name, timeout_ns).client()
+
+    def check(self) -> None:
+        """Every invariant of the namenode's tables holds."""
+        found = find_problems(self.table, self._machine.modules)
+        if found:
+            self.world.fail("\n".join(map(str, found)))
 
     def settle(self, duration_ns: int = 5 * SECOND_NS) -> None:
         """Let time pass, for instance until the datanodes have registered."""

@@ -228,7 +228,10 @@ class World:
         except Exception as error:  # noqa: BLE001 - any other error is a bug to report
             self.fail(f"{node.peer.name} failed: {error!r}", error)
         self._carry_out(node, actions)
-        node.process.after_turn()
+        try:
+            node.process.after_turn()
+        except AssertionError as error:
+            self.fail(f"{node.peer.name} is not as it must be: {error}", error)
         self._plan_turn(node)
 
     def _carry_out(self, node: Node, actions: list[Action]) -> None:

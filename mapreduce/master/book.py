@@ -22,7 +22,6 @@ from dfs.paths import join_path, split_path
 from mapreduce.commands import (
     JobEnded,
     JobReady,
-    JobRow,
     JobSubmitted,
     OutputDropped,
     RowsDropped,
@@ -51,6 +50,7 @@ from mapreduce.master.rows import (
     task_rows,
 )
 from mapreduce.master.storage import Storage
+from mapreduce.tables import JobRow
 from mapreduce.wire import (
     SPLITS_PER_PAGE,
     AddSplits,

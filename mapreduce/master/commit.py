@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dfs.events import Now
 from dfs.namenode.module import Command, View
-from mapreduce.commands import JobEnded, JobRow, TaskDone, TaskRow, get_task
+from mapreduce.commands import JobEnded, TaskDone
 from mapreduce.conservation import check_conserved
 from mapreduce.job import Counters
 from mapreduce.master.actions import EndJob
@@ -21,6 +21,7 @@ from mapreduce.master.policy import NODE_LOCAL
 from mapreduce.master.rows import must_job
 from mapreduce.master.state import Attempt
 from mapreduce.master.storage import Storage
+from mapreduce.tables import JobRow, TaskRow, get_task
 from mapreduce.wire import AttemptId, AttemptSucceeded, JobState, Locality, TaskKind
 
 JOBS_FOLDER = "/.jobs"

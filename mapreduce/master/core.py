@@ -23,7 +23,7 @@ from dfs.namenode.module import View
 from dfs.namenode.table import Table
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed
-from mapreduce.commands import EPOCH, MasterStarted
+from mapreduce.commands import MasterStarted
 from mapreduce.limits import LOCATED_PER_STEP
 from mapreduce.master import actions as ac
 from mapreduce.master import clients, commit, orders, questions, workers
@@ -34,6 +34,7 @@ from mapreduce.master.scheduler import Scheduler
 from mapreduce.master.state import State
 from mapreduce.master.storage import Storage
 from mapreduce.master.turn import Parts, Turn
+from mapreduce.tables import EPOCH
 
 
 class MasterCore:

@@ -9,13 +9,13 @@ import msgspec
 
 from dfs.errors import NotFound
 from dfs.events import Action, Origin, Reply
-from mapreduce.commands import JobRow
 from mapreduce.limits import LIST_MAX_BYTES, LIST_MAX_ROWS
 from mapreduce.master import reports
 from mapreduce.master.rows import get_job, jobs_before, resolve
 from mapreduce.master.state import State
 from mapreduce.master.transitions import TaskState
 from mapreduce.master.turn import Turn, WorkerLink
+from mapreduce.tables import JobRow
 from mapreduce.wire import (
     ROWS_PER_PAGE,
     FindRuns,

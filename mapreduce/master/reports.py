@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dfs.namenode.table import Table
-from mapreduce.commands import JobRow, TaskRow, get_task
 from mapreduce.master.commit import Totals
 from mapreduce.master.rows import task_rows
 from mapreduce.master.state import Job, Task, Worker
 from mapreduce.master.transitions import TaskState
+from mapreduce.tables import JobRow, TaskRow, get_task
 from mapreduce.wire import (
     ROWS_PER_PAGE,
     AttemptId,

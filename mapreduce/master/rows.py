@@ -14,7 +14,7 @@ from dfs.errors import BadArgument, NotFound
 from dfs.limits import SECOND_NS
 from dfs.namenode.keys import get_row, load_row, number_key, number_of, pair_key
 from dfs.namenode.table import Table, scan_prefix
-from mapreduce.commands import JobRow, TaskRow, task_of
+from mapreduce.tables import JobRow, TaskRow, task_of
 from mapreduce.wire import PlannedSplit, TaskKind
 
 LAST = "@last"

@@ -33,7 +33,7 @@ class MasterMachine(NamenodeMachine):
 
     def compose(self, table: Table, now: Now) -> JournalCore:
         """Both cores joined, as in production."""
-        settings = NamenodeSettings(CLUSTER, OWNER, self._files, TIMES)
+        settings = NamenodeSettings(CLUSTER, OWNER, self._files, TIMES, self.modules)
         namespace = NamespaceCore(settings, table, now)
         defaults = FileSettings(self._files.replication, self._files.chunk_bytes, 0)
         storage = Storage(namespace.nodes, OWNER, GROUP, defaults)

@@ -83,7 +83,7 @@ class Stage:
         """New cores on the same tables, as after a crash with a synced log."""
         times = Times()
         namespace = NamespaceCore(
-            NamenodeSettings("c1", "root", Files(), times), self.table, self.now
+            NamenodeSettings("c1", "root", Files(), times, self.modules), self.table, self.now
         )
         storage = Storage(namespace.nodes, "root", "supergroup", FileSettings(1, 1 << 20, 0))
         self.master = MasterCore(storage, times, self.table, self.now)

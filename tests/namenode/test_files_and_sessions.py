@@ -54,6 +54,25 @@ def test_chunks_are_committed_in_order_and_located(namenode: Any) -> None:
         namenode.ask(m.Locate("/f", inode=located.entry.inode + 1))
 
 
+def test_what_is_no_digest_is_refused(namenode: Any) -> None:
+    namenode.fails(BadArgument, m.PutInline, path="/f", content=b"x", digest=b"short")
+    created = namenode.change(m.Create, path="/f")
+    got = namenode.change(m.AddChunk, inode=created.inode, start=0)
+    nodes = tuple(t.node for t in got.chain)
+    close = {"inode": created.inode, "size": 10}
+    bad = m.SealedChunk(got.chunk, got.generation, 0, 10, b"short", nodes)
+    namenode.fails(BadArgument, m.CloseFile, **close, digest=b"f" * 16, sealed=bad)
+    good = m.SealedChunk(got.chunk, got.generation, 0, 10, b"d" * 16, nodes)
+    namenode.fails(BadArgument, m.CloseFile, **close, digest=b"short", sealed=good)
+    namenode.change(m.CloseFile, **close, digest=b"f" * 16, sealed=good)
+
+
+def test_an_answer_below_the_first_awaited_is_refused(namenode: Any) -> None:
+    session = namenode.ask(m.OpenSession()).session
+    with pytest.raises(BadArgument, match="awaited"):
+        namenode.ask(m.Mkdir(session, 3, 4, "/d"))
+
+
 def test_replicas_on_one_host_are_one_failure_domain(lone_namenode: Any) -> None:
     lone_namenode.join("datanode-1", "datanode-2", host="here")
     closed = lone_namenode.write("/f")
