@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dfs.wire.common
 import dfs.wire.data
+import dfs.wire.keeper
 import dfs.wire.namespace
 import dfs.wire.node
 import mapreduce.wire.clients
@@ -30,6 +31,7 @@ LINKS = (
     (dfs.wire.namespace, "Client and namenode"),
     (dfs.wire.node, "Datanode and namenode"),
     (dfs.wire.data, "Chunk data"),
+    (dfs.wire.keeper, "The log on other machines"),
     (mapreduce.wire.clients, "Client and master"),
     (mapreduce.wire.workers, "Worker and master, worker and worker"),
 )

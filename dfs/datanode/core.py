@@ -6,6 +6,7 @@
 ``Reads``          slices of sealed replicas
 ``Copies``         repair
 ``Orders``         delete, check; the trash
+``LogKeeper``      a copy of the namenode's log
 ``Inventory``      what is held and how much room there is, shared by all of them
 =================  =============================================================
 
@@ -24,6 +25,7 @@ from typing import TypeAlias
 from dfs.datanode.chain import Identity
 from dfs.datanode.chunkfile import ReplicaKey
 from dfs.datanode.copies import Copies, CopyToken
+from dfs.datanode.log_keeper import KeeperToken, LogKeeper
 from dfs.datanode.orders import CheckToken, Orders, Trash, TrashToken
 from dfs.datanode.pipeline import WriteToken
 from dfs.datanode.reads import Reads, ReadToken
@@ -64,6 +66,7 @@ from dfs.wire.data import (
     ReadChunk,
     SealChunk,
 )
+from dfs.wire.keeper import AppendLog, BeginLog, GetKeptLog, ReadKeptLog
 from dfs.wire.node import CheckReplica, CopyReplica, DeleteReplicas, Registered
 
 Order: TypeAlias = CopyReplica | DeleteReplicas | CheckReplica
@@ -103,6 +106,7 @@ class DatanodeCore:
         self._trash = Trash(inventory)
         self._orders = Orders(me.node, inventory, self._writes, self._copies, self._trash)
         self._trash.keep(tuple(scan.trash), now.mono_ns)
+        self._log_keeper = LogKeeper(me.node, self._registration)
 
     def handle(self, event: Event, now: Now) -> list[Action]:
         """Decide one event."""
@@ -143,6 +147,8 @@ class DatanodeCore:
                 return self._reads.read(origin, message)
             case CopyReplica() | DeleteReplicas() | CheckReplica():
                 return self._order(origin, message, now_ns)
+            case GetKeptLog() | ReadKeptLog() | AppendLog() | BeginLog():
+                return self._log_keeper.handle(origin, message, event.payload)
             case ChunkOpened() | ChunkCredit() | ChunkSealed() | ChainBroken():
                 return self._writes.answered(origin, message, now_ns)
             case ChunkSlices() | Registered() | Ok() | Failed():
@@ -206,6 +212,8 @@ class DatanodeCore:
                 return self._orders.deleted(token, event, now_ns)
             case CheckToken() as token:
                 return self._orders.checked(token, event)
+            case KeeperToken() as token:
+                return self._log_keeper.work_done(token, event)
             case EpochToken() as token:
                 return self._registration.epoch_saved(token, event, now_ns)
             case SpaceToken():

@@ -12,6 +12,8 @@ from dfs.config import Config
 from dfs.config_file import role_folder
 from dfs.data_folder import DataFolder, Owner, open_data_folder
 from dfs.datanode.core import DatanodeCore, DatanodeSettings
+from dfs.datanode.kept_log import FOLDER as KEEPER_FOLDER
+from dfs.datanode.kept_log import LogCopies, with_log
 from dfs.datanode.store import FOLDERS, ChunkStore
 from dfs.datanode.tasks import Scan, SpaceMeasured
 from dfs.endpoints import bind_endpoints, client_endpoints, host_id
@@ -61,7 +63,8 @@ class Datanode:
             namenode_endpoints=client_endpoints(config, options.home),
             reserve_bytes=config.datanode.reserve.of(space.capacity_bytes),
         )
-        self._pool = Pool(store.execute, DISK_THREADS, self._transport.wake, "disk")
+        execute = with_log(store.execute, LogCopies(self._folder.disk, cluster))
+        self._pool = Pool(execute, DISK_THREADS, self._transport.wake, "disk")
         step = PlainStep(DatanodeCore(settings, scan, space, now))
         self.loop = Loop(step, self._transport, self._pool, log)
         self.wake_fd = self._transport.wake_fd
@@ -85,7 +88,9 @@ def _open_folder(options: DatanodeOptions, wall_ns: int) -> tuple[DataFolder, Ch
     if len(settings.dirs) > 1:
         raise ConfigError(f"[datanode] dirs names {len(settings.dirs)} folders: name one, for now")
     path = role_folder(settings.dirs[0], node, options.home)
-    folder = open_data_folder(path, Owner("datanode", node, cluster, FOLDERS), wall_ns)
+    folder = open_data_folder(
+        path, Owner("datanode", node, cluster, (*FOLDERS, KEEPER_FOLDER)), wall_ns
+    )
     try:
         store = ChunkStore(folder.disk, cluster)
         return folder, store, store.scan()

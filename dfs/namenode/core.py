@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dfs.config.schema import Files, Times
-from dfs.errors import DfsError, NoRoom, NotSupported, PermissionDenied, Refused
+from dfs.errors import DfsError, NoRoom, NotSupported, PermissionDenied, Refused, Unavailable
 from dfs.events import (
     Action,
     Decision,
@@ -166,6 +166,7 @@ class NamespaceCore:
                 found = reading.answer(view.table, self._nodes, message, now)
                 return _reply(origin, found)
             case m.OpenSession():
+                _need_copies(view)
                 self._sessions.open(view.next_index, now.mono_ns)
                 started = c.SessionStarted(origin.peer.name, now.wall_ns)
                 return _reply(origin, m.SessionOpened(view.next_index), [started])
@@ -194,10 +195,15 @@ class NamespaceCore:
         stored = earlier_answer(view.table, change, origin.peer.name)
         if stored is not None:
             return _reply(origin, decode([stored]).message)
+        _need_copies(view)
         if view.is_full and isinstance(change, writing.ADDITIONS):
             raise NoRoom(f"{FULL}: free space on it; until then files can only be deleted")
         cluster = Cluster(
-            self._settings.files, self._nodes, len(self._nodes.known()), self._safe.is_on
+            self._settings.files,
+            self._nodes,
+            len(self._nodes.known()),
+            self._safe.is_on,
+            view.copies.wanted,
         )
         outcome = writing.decide(view.table, cluster, change, origin.peer, now)
         self._follow(view.table, change, outcome)
@@ -315,7 +321,16 @@ class NamespaceCore:
 
     def _status(self, view: View, now: Now) -> m.Status:
         counts = self._replication.counts()
-        return cluster_status(self._settings.cluster, self._nodes, counts, now, view.is_full)
+        trouble = [FULL] if view.is_full else []
+        if view.copies.shortage:
+            trouble.append(view.copies.shortage)
+        return cluster_status(self._settings.cluster, self._nodes, counts, now, trouble)
+
+
+def _need_copies(view: View) -> None:
+    """Refuse a change whose answer would have to wait for another machine."""
+    if view.copies.shortage:
+        raise Unavailable(view.copies.shortage)
 
 
 def _reply(origin: Origin, answer: Message, commands: Sequence[Command] = ()) -> Decision:

@@ -130,6 +130,11 @@ class Log:
         return self._durable_index
 
     @property
+    def checksum(self) -> int:
+        """The checksum of the last record appended, to which the next one will refer."""
+        return self._checksum
+
+    @property
     def appended_bytes(self) -> int:
         """How much was appended since the log was opened."""
         return self._appended_bytes

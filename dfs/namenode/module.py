@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -46,14 +46,37 @@ class Module:
     checks: Mapping[str, RowCheck] = field(default_factory=dict)
 
 
+class LogCopies(NamedTuple):
+    """On how many machines the log shall be before an answer leaves, and on how many it is."""
+
+    wanted: int = 1
+    kept: int = 1
+
+    @property
+    def shortage(self) -> str:
+        """Why no change can be answered now; '' while all is well."""
+        if self.kept >= self.wanted:
+            return ""
+        return (
+            f"the log is kept on {self.kept} of {self.wanted} machines: start a datanode on another"
+            f" machine, or set [files] min_durable to {self.kept} and start the namenode again"
+        )
+
+
+ALONE = LogCopies()
+"""The log is kept on this machine only, and that is enough."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What a core may read when it decides: the table as of everything applied so far.
 
     ``next_index`` is the log index that the commands of this decision will get. While the
-    disk ``is_full``, only what frees space may be decided.
+    disk ``is_full``, only what frees space may be decided. ``copies``: those of the log; while
+    there is a shortage of them, no client's change may be decided.
     """
 
     table: Table
     next_index: int
     is_full: bool = False
+    copies: LogCopies = ALONE

@@ -12,20 +12,23 @@ import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from dfs import daemon
 from dfs.config import Config
 from dfs.config_file import role_folder
 from dfs.data_folder import Owner, open_data_folder
-from dfs.endpoints import NAMENODE_ID, bind_endpoints
+from dfs.endpoints import NAMENODE_ID, bind_endpoints, host_id
 from dfs.errors import ConfigError
 from dfs.events import Now, Peer, Role
 from dfs.namenode.apply import MODULE
 from dfs.namenode.changes import FileSettings
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
 from dfs.namenode.journal import open_journal, table_names
+from dfs.namenode.keepers import Keepers
 from dfs.namenode.lmdb_table import LmdbTable
 from dfs.namenode.module import Module
+from dfs.namenode.nodes import Nodes
 from dfs.namenode.storage import Storage
 from dfs.namenode.table import Table
 from dfs.namenode.writing import GROUP
@@ -46,12 +49,20 @@ class NamenodeOptions:
     pid_file: Path | None = None
 
 
+class NamenodeCore(JournalCore, Protocol):
+    """A core that knows the datanodes."""
+
+    @property
+    def nodes(self) -> Nodes:
+        """The datanodes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Companion:
     """A second core in the process: its modules, and how it is joined to the first."""
 
     modules: tuple[Module, ...]
-    compose: Callable[[NamespaceCore, Storage, Table, Now], JournalCore]
+    compose: Callable[[NamespaceCore, Storage, Table, Now], NamenodeCore]
 
 
 class NamenodeProcess:
@@ -73,6 +84,8 @@ class NamenodeProcess:
         journal = open_journal(self._folder.disk, self._table, modules, cluster)
         core = compose(config, cluster, self._table, beside, now)
         self._step = JournalStep(core, modules, journal, self._table)
+        min_durable = config.files.min_durable
+        self._step.keep_elsewhere(Keepers(host_id(), min_durable, core.nodes, self._table, journal))
         self._step.run([], read_clock())
         self._transport = ZmqTransport(
             Peer(Role.NAMENODE, NAMENODE_ID),
@@ -94,7 +107,7 @@ class NamenodeProcess:
 
 def compose(
     config: Config, cluster: str, table: Table, beside: Companion | None, now: Now
-) -> JournalCore:
+) -> NamenodeCore:
     """The core of the process: the namespace's, joined with the one beside it."""
     owner = pwd.getpwuid(os.geteuid()).pw_name
     modules = (MODULE, *(beside.modules if beside else ()))

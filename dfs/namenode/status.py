@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dfs.events import Now, Role
 from dfs.namenode.nodes import Health, Nodes
 from dfs.namenode.replication import Counts
@@ -11,16 +13,15 @@ FULL = "the disk of the namenode is full"
 
 
 def cluster_status(
-    cluster: str, nodes: Nodes, counts: Counts, now: Now, is_full: bool = False
+    cluster: str, nodes: Nodes, counts: Counts, now: Now, trouble: Sequence[str] = ()
 ) -> Status:
-    """The whole status; ``serving`` when there is nothing to say."""
+    """The whole status; ``serving`` when there is nothing to say. ``trouble``: of the log's."""
     states = tuple(_node_status(nodes, name, now) for name in nodes.known())
     reasons = [f"{s.node} is {s.state}" for s in states if s.state != Health.LIVE]
     if counts.safe_mode:
         waiting = ", ".join(nodes.silent())
         reasons.append(f"safe mode: waiting for the reports of {waiting}")
-    if is_full:
-        reasons.append(FULL)
+    reasons += trouble
     if counts.missing:
         reasons.append(f"{_chunks(counts.missing)} without any replica")
     if counts.short:

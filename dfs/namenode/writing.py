@@ -71,22 +71,25 @@ class Outcome:
 class Cluster:
     """What decisions about files need to know beside the table.
 
-    ``settling``: the namenode has just started and waits for its datanodes.
+    ``settling``: the namenode has just started and waits for its datanodes. ``log_copies``: on how
+    many machines a record is before its answer leaves.
     """
 
     files: Files
     nodes: Nodes
     registered: int
     settling: bool
+    log_copies: int = 1
 
 
 def decide(table: Table, cluster: Cluster, change: m.Change, peer: Peer, now: Now) -> Outcome:
     """Commands and answer of a change, or a ``DfsError``."""
     maker = Maker(peer.name, GROUP, now.wall_ns)
+    done = Ok(cluster.log_copies)
     match change:
         case m.Mkdir():
             made = changes.mkdir(table, change.path, change.parents, change.exist_ok, maker)
-            return Outcome(made, Ok(1))
+            return Outcome(made, done)
         case m.Create():
             return _create(table, cluster, change, maker)
         case m.AddChunk():
@@ -95,21 +98,21 @@ def decide(table: Table, cluster: Cluster, change: m.Change, peer: Peer, now: No
             return _close(table, cluster, change, now)
         case m.AbandonFile():
             if lease_row(table, change.inode) is None:
-                return Outcome([], Ok(1))
+                return Outcome([], done)
             _held_lease(table, change.inode, change.session)
-            return Outcome([c.FileAbandoned(change.inode)], Ok(1), change.inode)
+            return Outcome([c.FileAbandoned(change.inode)], done, change.inode)
         case m.PutInline():
             return _put_inline(table, cluster, change, maker)
         case m.Rename():
             moved = changes.rename(
                 table, change.source, change.target, change.overwrite, now.wall_ns
             )
-            return Outcome(moved, Ok(1))
+            return Outcome(moved, done)
         case m.Remove():
             gone = changes.remove(
                 table, change.path, change.recursive, change.files_only, now.wall_ns
             )
-            return Outcome(gone, Ok(1))
+            return Outcome(gone, done)
         case _:
             raise AssertionError(f"{type(change).__name__} is a change that nobody decides")
 
@@ -269,7 +272,8 @@ def _close(table: Table, cluster: Cluster, change: m.CloseFile, now: Now) -> Out
     entry = describe(lease.path, change.inode, closed)
     copies = [n for n in (lease.copies, *(chunk.copies for chunk in last)) if n]
     hosts = [n for n in (lease.hosts, *(chunk.hosts for chunk in last)) if n]
-    closed_answer = m.Closed(entry, min(copies, default=1), min(hosts, default=1))
+    kept = cluster.log_copies
+    closed_answer = m.Closed(entry, min(copies, default=kept), min([kept, *hosts]))
     return Outcome([*last, *closing], closed_answer, change.inode)
 
 
@@ -295,4 +299,5 @@ def _put_inline(table: Table, cluster: Cluster, change: m.PutInline, maker: Make
         chunk_bytes=settings.chunk_bytes,
         digest=change.digest,
     )
-    return Outcome(commands, m.Closed(describe(path, inode, row), 1, 1))
+    kept = cluster.log_copies
+    return Outcome(commands, m.Closed(describe(path, inode, row), kept, kept))

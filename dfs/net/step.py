@@ -15,7 +15,8 @@ remember nothing. ``JournalStep`` is for a core whose decisions must survive:
 6. the held actions are returned.
 
 *Attendants* follow the log beside the core: they get the events that are theirs, and their turn
-after each sync, and decide no command.
+after each sync, and decide no command. One of them may be the *keepers*: while they keep the log on
+other machines, what 6 would return waits further, see ``dfs.net.withheld``.
 
 When nobody waits, space is reserved ahead for log and view. Once the disk has none, the core
 is told so with each view, until there is some again.
@@ -31,12 +32,13 @@ import reprlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from dfs.events import Action, Decision, Event, Now
+from dfs.events import Action, Decision, Event, LinkLost, Now
 from dfs.limits import COMMIT_EVERY_NS, COMMIT_MAX_BYTES, COMMIT_MAX_COMMANDS, ROOM_RETRY_NS
 from dfs.namenode.journal import apply_table, put_applied_index
 from dfs.namenode.log import Log
-from dfs.namenode.module import Module, View
+from dfs.namenode.module import ALONE, LogCopies, Module, View
 from dfs.namenode.table import Table
+from dfs.net.withheld import Withheld
 
 _AT_ONCE = 0
 
@@ -81,7 +83,7 @@ class Attendant(Protocol):
     """What follows the log beside the core. It decides no command; its actions need no log."""
 
     def takes(self, event: Event) -> bool:
-        """Is this event meant for it, and not for the core?"""
+        """Is this event meant for it, and not for the core? A lost link is meant for all."""
 
     def handle(self, event: Event, now: Now) -> list[Action]:
         """What to do about an event that it takes."""
@@ -94,6 +96,18 @@ class Attendant(Protocol):
 
     def next_deadline(self) -> int | None:
         """When something is due (ns, monotonic)."""
+
+
+class LogKeepers(Attendant, Protocol):
+    """The attendant that has the log kept on other machines."""
+
+    @property
+    def copies(self) -> LogCopies:
+        """On how many machines the log shall be, and is."""
+
+    @property
+    def agreed_index(self) -> int:
+        """The last record that is on as many machines as it shall be."""
 
 
 def _is_due(deadline: int | None, now: Now) -> bool:
@@ -131,6 +145,8 @@ class JournalStep:
     ) -> None:
         self._core = core
         self._attendants = attendants
+        self._keepers: LogKeepers | None = None
+        self._withheld = Withheld()
         self._apply = apply_table(modules)
         self._log = log
         self._table = table
@@ -146,11 +162,7 @@ class JournalStep:
         self._intact = False
         held: list[Action] = []
         for event in events:
-            attendant = next((a for a in self._attendants if a.takes(event)), None)
-            if attendant is not None:
-                held += attendant.handle(event, now)
-            else:
-                held += self._record(self._core.handle(self._view(), event, now), event, now)
+            held += self._take(event, now)
         if _is_due(self._core.next_deadline(), now):
             held += self._record(self._core.on_deadline(self._view(), now), "its deadline", now)
         self._log.sync()
@@ -160,10 +172,17 @@ class JournalStep:
             held += attendant.synced(now)
             if _is_due(attendant.next_deadline(), now):
                 held += attendant.on_deadline(now)
+        if self._keepers is not None and self._withheld:
+            held += self._withheld.release(self._keepers.agreed_index)
         if not held and _is_due(self._room_deadline(), now):
             self._make_room(now)
         self._intact = True
         return held
+
+    def keep_elsewhere(self, keepers: LogKeepers) -> None:
+        """Have the log kept on other machines from now on."""
+        self._keepers = keepers
+        self._attendants = (*self._attendants, keepers)
 
     def next_deadline(self) -> int | None:
         """The earliest of all: of core and attendants, the commit's, that of the space ahead."""
@@ -179,10 +198,26 @@ class JournalStep:
         self._log.close()
 
     def _view(self) -> View:
-        return View(self._table, self._log.next_index, self._is_full)
+        return View(self._table, self._log.next_index, self._is_full, self._copies())
+
+    def _copies(self) -> LogCopies:
+        return ALONE if self._keepers is None else self._keepers.copies
+
+    def _take(self, event: Event, now: Now) -> list[Action]:
+        """Let those decide whom an event concerns."""
+        actions: list[Action] = []
+        takers = [attendant for attendant in self._attendants if attendant.takes(event)]
+        for attendant in takers:
+            actions += attendant.handle(event, now)
+        if takers and not isinstance(event, LinkLost):
+            return actions
+        refusal = self._withheld.refusal(event, self._copies())
+        if refusal is not None:
+            return [*actions, refusal]
+        return actions + self._record(self._core.handle(self._view(), event, now), event, now)
 
     def _record(self, decision: Decision, cause: object, now: Now) -> list[Action]:
-        """Log the commands of one decision and apply them; returns the actions to hold."""
+        """Log the commands of one decision and apply them; returns what the sync releases."""
         commands = decision.commands
         if commands:
             index = self._log.append(commands)
@@ -195,7 +230,9 @@ class JournalStep:
             if not self._uncommitted:
                 self._uncommitted_since_ns = now.mono_ns
             self._uncommitted += len(commands)
-        return decision.actions
+        if self._keepers is None or (self._copies().wanted == 1 and not self._withheld):
+            return decision.actions
+        return self._withheld.hold(self._log.next_index - 1, decision.actions)
 
     def _commit_deadline(self) -> int | None:
         if not self._uncommitted:

@@ -9,6 +9,7 @@ from dfs.client.client import Client
 from dfs.client.namenode import ClientSettings
 from dfs.config.schema import Files, Times
 from dfs.datanode.core import DatanodeCore, DatanodeSettings
+from dfs.datanode.kept_log import LogCopies, with_log
 from dfs.datanode.store import ChunkStore
 from dfs.datanode.tasks import SpaceMeasured
 from dfs.events import Now, Peer, Role
@@ -17,10 +18,12 @@ from dfs.namenode.apply import MODULE
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
 from dfs.namenode.fsck import Fsck, find_problems
 from dfs.namenode.journal import open_journal, table_names
+from dfs.namenode.keepers import Keepers
 from dfs.namenode.log import Log
 from dfs.namenode.module import Module
+from dfs.namenode.server import NamenodeCore
 from dfs.namenode.table import MemoryTable, Table
-from dfs.net.step import JournalCore, JournalStep, PlainStep
+from dfs.net.step import JournalStep, PlainStep
 from dfs.testing.client import SimulatedConnection
 from dfs.testing.disk import MemoryDisk
 from dfs.testing.world import Node, Process, World
@@ -30,11 +33,12 @@ SEGMENT_BYTES = 256 * KIB
 ROWS_CHECKED_PER_TURN = 8
 TIMES = Times(repair_after_ns=10 * SECOND_NS)
 NAMENODE = Peer(Role.NAMENODE, "namenode")
+HOST = "host-of-namenode"
 NAMENODE_ENDPOINTS = ("sim://namenode",)
 
 
 class NamenodeMachine:
-    """The log's disk and the view of one namenode."""
+    """The log's disk and the view of one namenode, on a host of its own."""
 
     modules: tuple[Module, ...] = (MODULE,)
 
@@ -45,7 +49,10 @@ class NamenodeMachine:
 
     def boot(self, now: Now) -> Process:
         log = open_journal(self.disk, self.table, self.modules, CLUSTER, SEGMENT_BYTES)
-        step = JournalStep(self.compose(self.table, now), self.modules, log, self.table)
+        core = self.compose(self.table, now)
+        step = JournalStep(core, self.modules, log, self.table)
+        keepers = Keepers(HOST, self._settings.files.min_durable, core.nodes, self.table, log)
+        step.keep_elsewhere(keepers)
         step.run([], now)
         return Process(step, _no_work, self._check_some_rows(log))
 
@@ -59,7 +66,7 @@ class NamenodeMachine:
 
         return check
 
-    def compose(self, table: Table, now: Now) -> JournalCore:
+    def compose(self, table: Table, now: Now) -> NamenodeCore:
         """The core of the process, or several joined into one."""
         return NamespaceCore(self._settings, table, now)
 
@@ -93,7 +100,8 @@ class DatanodeMachine:
         store = ChunkStore(self.disk, CLUSTER)
         scan = store.scan()
         core = DatanodeCore(self._settings, scan, SpaceMeasured(*self.disk.space()), now)
-        return Process(PlainStep(core), store.execute)
+        copies = LogCopies(self.disk, CLUSTER, SEGMENT_BYTES)
+        return Process(PlainStep(core), with_log(store.execute, copies))
 
     def lose_process(self) -> None:
         pass  # what was written stays in the page cache

@@ -199,10 +199,11 @@ class CloseFile(Change, frozen=True):
 
 @message(36)
 class Closed(Message, frozen=True):
-    """The file is visible and durable on ``durable`` failure domains. Sent by: namenode.
+    """The file is visible and durable. Sent by: namenode.
 
-    ``hosts`` is how many different hosts hold each chunk at least; replicas on one host
-    fail together.
+    ``durable`` is how many copies each chunk has at least; of a small file, which lies in the
+    log, on how many machines that is. ``hosts`` is how many different machines hold each chunk and
+    the log at least: what lies on one machine fails together.
     """
 
     entry: Entry

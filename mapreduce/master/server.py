@@ -12,7 +12,8 @@ from dfs.events import Decision, Event, Now, Received
 from dfs.namenode import commands as c
 from dfs.namenode.core import NamespaceCore
 from dfs.namenode.module import Command, View
-from dfs.namenode.server import Companion, NamenodeOptions, serve
+from dfs.namenode.nodes import Nodes
+from dfs.namenode.server import Companion, NamenodeCore, NamenodeOptions, serve
 from dfs.namenode.storage import Storage
 from dfs.namenode.table import Table
 from dfs.net.step import JournalCore
@@ -30,6 +31,11 @@ class ComposedCore:
         self._namespace = namespace
         self._master = master
         self._masters_turn = False
+
+    @property
+    def nodes(self) -> Nodes:
+        """The datanodes."""
+        return self._namespace.nodes
 
     def handle(self, view: View, event: Event, now: Now) -> Decision:
         """Decide one event."""
@@ -76,7 +82,7 @@ def _unlinks(command: Command) -> bool:
 def companion(times: Times) -> Companion:
     """The master as what ``dfs.namenode.server`` may have beside the namespace."""
 
-    def compose(namespace: NamespaceCore, storage: Storage, table: Table, now: Now) -> JournalCore:
+    def compose(namespace: NamespaceCore, storage: Storage, table: Table, now: Now) -> NamenodeCore:
         return ComposedCore(namespace, MasterCore(storage, times, table, now))
 
     return Companion((MODULE,), compose)

@@ -9,10 +9,10 @@ from dfs.events import Now
 from dfs.namenode.apply import MODULE as STORAGE
 from dfs.namenode.changes import FileSettings
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
+from dfs.namenode.server import NamenodeCore
 from dfs.namenode.storage import Storage
 from dfs.namenode.table import Table
 from dfs.namenode.writing import GROUP
-from dfs.net.step import JournalCore
 from dfs.testing.cluster import CLUSTER, TIMES, NamenodeMachine, StorageCluster
 from mapreduce.commands import MODULE as JOBS
 from mapreduce.job_class import Job
@@ -31,7 +31,7 @@ class MasterMachine(NamenodeMachine):
         super().__init__(files)
         self._files = files
 
-    def compose(self, table: Table, now: Now) -> JournalCore:
+    def compose(self, table: Table, now: Now) -> NamenodeCore:
         """Both cores joined, as in production."""
         settings = NamenodeSettings(CLUSTER, OWNER, self._files, TIMES, self.modules)
         namespace = NamespaceCore(settings, table, now)

@@ -18,6 +18,7 @@ import msgspec
 
 import dfs.wire.common
 import dfs.wire.data
+import dfs.wire.keeper
 import dfs.wire.namespace
 import dfs.wire.node
 import mapreduce.commands
@@ -28,7 +29,14 @@ from dfs.wire.codec import Message, encode, known_messages
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODULES = (MODULE, mapreduce.commands.MODULE)
-OURS = (dfs.wire.common, dfs.wire.namespace, dfs.wire.node, dfs.wire.data, mapreduce.wire)
+OURS = (
+    dfs.wire.common,
+    dfs.wire.namespace,
+    dfs.wire.node,
+    dfs.wire.data,
+    dfs.wire.keeper,
+    mapreduce.wire,
+)
 
 
 def sample_of(kind: Any) -> Any:

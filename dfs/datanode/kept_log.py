@@ -1,0 +1,148 @@
+"""What a datanode keeps of the namenode's log, on its disk.
+
+::
+
+    keeper/CURRENT        ``a`` or ``b``: the copy that is whole
+    keeper/a/ keeper/b/   a copy each: EPOCH (of the namenode that wrote last) and segments
+
+Only the current copy is shown and read. A second one is filled beside it when the namenode
+says so; with the records that make it whole it becomes the current one, durably, and only then
+the old one is removed. A second copy that is found at the start was never finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from dfs.datanode.log_copy import LogCopy, replace_file
+from dfs.datanode.log_keeper import KeeperAnswer, KeeperWork
+from dfs.disk import Disk
+from dfs.errors import DfsError, NotFound, StorageFault
+from dfs.events import Payload
+from dfs.limits import LOG_SEGMENT_BYTES
+from dfs.wire.keeper import (
+    AppendLog,
+    BeginLog,
+    GetKeptLog,
+    KeptLog,
+    KeptRecords,
+    LogKept,
+    ReadKeptLog,
+)
+
+FOLDER = "keeper"
+_CURRENT = f"{FOLDER}/CURRENT"
+_NAMES = ("a", "b")
+
+
+class LogCopies:
+    """The copies below one folder; used by one thread at a time."""
+
+    def __init__(self, disk: Disk, cluster: str, segment_bytes: int = LOG_SEGMENT_BYTES) -> None:
+        self._disk = disk
+        self._cluster = cluster
+        self._segment_bytes = segment_bytes
+        self._is_open = False
+        self._failed = False
+        self._current: LogCopy | None = None
+        self._filling: LogCopy | None = None
+        self._filling_name = ""
+
+    def execute(self, work: KeeperWork) -> KeeperAnswer:
+        """Carry out a request. Raises ``Corrupt``, ``NotFound`` and ``StorageFault``."""
+        try:
+            return self._execute(work)
+        except DfsError:
+            raise
+        except OSError as error:
+            raise StorageFault(f"the copy of the log: {error.strerror or error}") from error
+
+    def _execute(self, work: KeeperWork) -> KeeperAnswer:
+        if self._failed:
+            raise StorageFault("keeping the log failed earlier: start the datanode again")
+        if not self._is_open:
+            self._open()
+        match work.request:
+            case GetKeptLog():
+                self._filling = None
+                return KeeperAnswer(_describe(self._current))
+            case ReadKeptLog(first):
+                data, following = self._copy(self._current).read(first)
+                return KeeperAnswer(KeptRecords(following), data)
+            case BeginLog():
+                return KeeperAnswer(LogKept(self._begin(work.request)))
+            case AppendLog():
+                return KeeperAnswer(LogKept(self._append(work.request, work.payload)))
+            case _:
+                assert_never(work.request)
+
+    def _open(self) -> None:
+        self._disk.make_folder(FOLDER)
+        self._current = self._load(_read_name(self._disk))
+        self._is_open = True
+
+    def _load(self, name: str) -> LogCopy | None:
+        if not name:
+            return None
+        copy = self._place(name)
+        copy.load()
+        return copy if copy.first else None
+
+    def _place(self, name: str) -> LogCopy:
+        return LogCopy(self._disk, f"{FOLDER}/{name}", self._cluster, self._segment_bytes)
+
+    def _copy(self, copy: LogCopy | None) -> LogCopy:
+        if copy is None:
+            raise NotFound("no copy of the log is kept here")
+        return copy
+
+    def _begin(self, request: BeginLog) -> int:
+        """Begin a second copy, in the place that the current one does not take."""
+        self._filling_name = _NAMES[0] if _read_name(self._disk) != _NAMES[0] else _NAMES[1]
+        self._filling = self._place(self._filling_name)
+        self._filling.begin(request.first, request.previous)
+        return request.first - 1
+
+    def _append(self, request: AppendLog, payload: Payload) -> int:
+        copy = self._copy(self._filling or self._current)
+        through = copy.append(request.epoch, request.first, payload)
+        if request.whole and copy is self._filling:
+            self._switch(copy)
+        return through
+
+    def _switch(self, copy: LogCopy) -> None:
+        """Let the second copy take the place of the first; after an error nobody knows which."""
+        self._failed = True
+        replace_file(self._disk, _CURRENT, self._filling_name.encode())
+        self._failed = False
+        old, self._current, self._filling = self._current, copy, None
+        if old is not None:
+            old.remove()
+
+
+def _read_name(disk: Disk) -> str:
+    """Which copy is the current one, '' when there is none."""
+    if not disk.exists(_CURRENT):
+        return ""
+    file = disk.open(_CURRENT)
+    try:
+        name = file.read_at(0, file.size()).decode("ascii", errors="replace")
+    finally:
+        file.close()
+    return name if name in _NAMES else ""
+
+
+def _describe(copy: LogCopy | None) -> KeptLog:
+    if copy is None:
+        return KeptLog(0, 0, 0, 0)
+    return KeptLog(copy.epoch, copy.first, copy.last, copy.checksum, 0, copy.remark)
+
+
+def with_log(execute: Callable[[Any], Any], copies: LogCopies) -> Callable[[Any], Any]:
+    """What carries out a datanode's disk work, the keeper's included."""
+
+    def both(task: Any) -> Any:
+        return copies.execute(task) if isinstance(task, KeeperWork) else execute(task)
+
+    return both

@@ -1,0 +1,344 @@
+"""The log on other machines: which datanodes keep a copy, how far each is, and what that allows.
+
+A *domain* is what fails together: a machine, known by its name. The namenode's own disk is one.
+The log must be on ``wanted`` domains before anything that it justifies leaves: ``min_durable`` of
+the configuration, but no more than there are machines with a registered datanode, the namenode's
+own included. On one machine that is one, and nothing of what follows happens.
+
+*Keepers* are up to ``LOG_KEEPERS_MAX`` live datanodes on different other machines. Each goes::
+
+    PAUSING ──pause over──> ASKED ──its end is a record of ours──> SENDING
+       ^                      │                                       ^
+       │                      └──another history, or nothing──> BEGINNING
+       └──── link lost, refused, no answer in KEEPER_TRY_NS: from any ─┘
+
+SENDING sends what is synced here and not sent, in pieces, a bounded number unanswered. A keeper
+is *in step* once it has confirmed a piece behind which there was nothing more; from then on
+what it confirms counts. Everything up to ``agreed_index`` is synced here and on as many keepers as
+are wanted. It never falls: a copy that was confirmed is not undone by a broken link.
+
+There is no election. Two namenodes are told apart by their epoch, which the datanodes keep.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import count
+from typing import Protocol
+
+from dfs.events import Action, Event, LinkLost, Note, Now, Peer, Received, Role, Send
+from dfs.limits import (
+    KEEPER_LOOK_NS,
+    KEEPER_PAUSE_MAX_NS,
+    KEEPER_PAUSE_NS,
+    KEEPER_TRY_NS,
+    LOG_KEEPERS_MAX,
+    LOG_PIECE_BYTES,
+    LOG_PIECES_IN_FLIGHT,
+)
+from dfs.log_format import read_record
+from dfs.namenode.keys import EPOCH, NodeRow, get_number, load_row
+from dfs.namenode.module import LogCopies
+from dfs.namenode.nodes import Nodes
+from dfs.namenode.table import Table, scan_prefix
+from dfs.wire.codec import Message
+from dfs.wire.common import Failed
+from dfs.wire.keeper import AppendLog, BeginLog, GetKeptLog, KeptLog, LogKept
+
+FIRST_REQUEST = 1 << 32
+"""Requests to keepers are numbered from here on, apart from the core's orders to datanodes."""
+
+MIN_DURABLE = 2
+
+
+class SyncedLog(Protocol):
+    """What is needed of the log."""
+
+    @property
+    def first_index(self) -> int:
+        """The index of the first record that is still there."""
+
+    @property
+    def durable_index(self) -> int:
+        """The index of the last record that is synced."""
+
+    @property
+    def checksum(self) -> int:
+        """The checksum of the last record."""
+
+    def raw(self, from_index: int, max_bytes: int) -> tuple[bytes, int]:
+        """Bytes of whole records, and the index behind them."""
+
+
+class Stage(StrEnum):
+    """How far a keeper is."""
+
+    PAUSING = "pausing"
+    ASKED = "asked"
+    BEGINNING = "beginning"
+    SENDING = "sending"
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A piece on its way: the last record in it, and whether there was none behind it."""
+
+    request: int
+    through: int
+    whole: bool
+
+
+@dataclass(slots=True)
+class _Keeper:
+    node: str
+    due_ns: int
+    stage: Stage = Stage.PAUSING
+    pause_ns: int = KEEPER_PAUSE_NS
+    request: int = 0
+    next_index: int = 0
+    kept: int = 0
+    in_step: bool = False
+    said: str = ""
+    in_flight: deque[_Piece] = field(default_factory=deque)
+
+    @property
+    def peer(self) -> Peer:
+        return Peer(Role.DATANODE, self.node)
+
+
+def domain_of(host: str) -> str:
+    """The machine that a host id names: without the boot, since that changes and the disk stays."""
+    return host.partition(":")[0]
+
+
+class Keepers:
+    """Attends to the log of a ``JournalStep``; see the module's text."""
+
+    def __init__(
+        self, host: str, min_durable: int | None, nodes: Nodes, table: Table, log: SyncedLog
+    ) -> None:
+        self._here = domain_of(host)
+        self._most = min(min_durable or MIN_DURABLE, 1 + LOG_KEEPERS_MAX)
+        self._nodes = nodes
+        self._table = table
+        self._log = log
+        self._numbers = count(FIRST_REQUEST)
+        self._keepers: dict[str, _Keeper] = {}
+        self._look_due_ns = 0
+        self._agreed = 0
+        self._wanted = 1
+        self._count_machines()
+
+    # -- what it allows
+
+    @property
+    def copies(self) -> LogCopies:
+        """On how many machines the log shall be, and is."""
+        in_step = sum(keeper.in_step for keeper in self._keepers.values())
+        return LogCopies(self._wanted, min(self._wanted, 1 + in_step))
+
+    @property
+    def agreed_index(self) -> int:
+        """The last record that is on as many machines as are wanted."""
+        durable = self._log.durable_index
+        if self._wanted == 1:
+            self._agreed = durable
+        else:
+            kept = sorted((k.kept for k in self._keepers.values() if k.in_step), reverse=True)
+            others = self._wanted - 1
+            if len(kept) >= others:
+                self._agreed = max(self._agreed, min(durable, kept[others - 1]))
+        return self._agreed
+
+    # -- what the step calls
+
+    def takes(self, event: Event) -> bool:
+        """Answers of keepers, and the loss of a datanode's link."""
+        match event:
+            case Received(message=KeptLog() | LogKept()):
+                return event.origin.peer.role is Role.DATANODE
+            case Received(message=Failed()):
+                ours = event.origin.request >= FIRST_REQUEST
+                return ours and event.origin.peer.role is Role.DATANODE
+            case LinkLost():
+                return event.peer.role is Role.DATANODE
+            case _:
+                return False
+
+    def handle(self, event: Event, now: Now) -> list[Action]:
+        """A keeper answered, or its link broke."""
+        match event:
+            case LinkLost():
+                keeper = self._keepers.get(event.peer.name)
+                return [] if keeper is None else self._pause(keeper, event.reason, now.mono_ns)
+            case Received():
+                keeper = self._keepers.get(event.origin.peer.name)
+                if keeper is None:
+                    return []
+                return self._answered(keeper, event.origin.request, event.message, now.mono_ns)
+            case _:
+                return []
+
+    def synced(self, now: Now) -> list[Action]:
+        """Send what the keepers do not have, at most a piece to each: the step must go on."""
+        able = [keeper for keeper in self._keepers.values() if self._may_send(keeper)]
+        return [self._send_piece(keeper, now.mono_ns) for keeper in able]
+
+    def on_deadline(self, now: Now) -> list[Action]:
+        """Choose keepers, ask those whose pause is over, give up those that do not answer."""
+        actions: list[Action] = []
+        if now.mono_ns >= self._look_due_ns:
+            self._count_machines()
+            self._choose(now.mono_ns)
+            soon = KEEPER_PAUSE_NS if self.copies.shortage else KEEPER_LOOK_NS
+            self._look_due_ns = now.mono_ns + soon
+        for keeper in self._keepers.values():
+            if (due_ns := _due(keeper)) is None or now.mono_ns < due_ns:
+                continue
+            if keeper.stage is Stage.PAUSING:
+                actions.append(self._ask(keeper, Stage.ASKED, GetKeptLog(), now.mono_ns))
+            else:
+                actions += self._pause(keeper, "it does not answer", now.mono_ns)
+        return actions
+
+    def next_deadline(self) -> int | None:
+        """When something is due."""
+        if any(self._may_send(keeper) for keeper in self._keepers.values()):
+            return 0
+        due = [due_ns for k in self._keepers.values() if (due_ns := _due(k)) is not None]
+        return min([self._look_due_ns, *due])
+
+    # -- choosing
+
+    def _count_machines(self) -> None:
+        rows = scan_prefix(self._table, "nodes", b"")
+        machines = {domain_of(load_row(NodeRow, data).host) for _, data in rows}
+        self._wanted = min(self._most, len(machines | {self._here}))
+
+    def _choose(self, now_ns: int) -> None:
+        """Keep the keepers that live, those in step first; take others for those that do not."""
+        if self._wanted == 1:
+            self._keepers.clear()
+            return
+        live = {
+            state.address.node: domain_of(state.address.host) for state in self._nodes.live(now_ns)
+        }
+        known = sorted(self._keepers.values(), key=lambda k: not k.in_step)
+        chosen: dict[str, str] = {}
+        for node in (*(k.node for k in known), *live):
+            machine = live.get(node, self._here)
+            if machine not in (self._here, *chosen) and len(chosen) < LOG_KEEPERS_MAX:
+                chosen[machine] = node
+        self._keepers = {
+            node: self._keepers.get(node) or _Keeper(node, now_ns) for node in chosen.values()
+        }
+
+    # -- talking
+
+    def _answered(
+        self, keeper: _Keeper, request: int, message: Message, now_ns: int
+    ) -> list[Action]:
+        pieces = [p for p in keeper.in_flight if p.request == request]
+        if request != keeper.request and not pieces:
+            return []  # an answer to what was given up
+        match keeper.stage, message:
+            case _, Failed():
+                return self._pause(keeper, message.text, now_ns)
+            case Stage.ASKED, KeptLog():
+                return self._found(keeper, message, now_ns)
+            case Stage.BEGINNING, LogKept():
+                self._go_on(keeper, message.through + 1)
+                return []
+            case Stage.SENDING, LogKept() if pieces:
+                return self._confirmed(keeper, pieces[0], message.through, now_ns)
+            case _:
+                return []
+
+    def _found(self, keeper: _Keeper, found: KeptLog, now_ns: int) -> list[Action]:
+        """The keeper said what it has: go on behind it, or let it begin anew."""
+        if self._is_ours(found):
+            self._go_on(keeper, found.last + 1)
+            return []
+        first = self._log.first_index
+        begin = BeginLog(self._epoch(), first, self._checksum_before(first))
+        return [self._ask(keeper, Stage.BEGINNING, begin, now_ns)]
+
+    def _is_ours(self, found: KeptLog) -> bool:
+        """Is the end of that copy a record of this log?"""
+        if not max(1, self._log.first_index) <= found.last <= self._log.durable_index:
+            return False
+        data, _ = self._log.raw(found.last, 1)
+        record = read_record(data, 0)
+        assert record is not None, f"record {found.last} of the log does not read back"
+        return record.checksum == found.checksum
+
+    def _checksum_before(self, first: int) -> int:
+        if first > self._log.durable_index:
+            return self._log.checksum
+        data, _ = self._log.raw(first, 1)
+        record = read_record(data, 0)
+        assert record is not None, f"record {first} of the log does not read back"
+        return record.previous
+
+    def _go_on(self, keeper: _Keeper, next_index: int) -> None:
+        keeper.stage, keeper.request, keeper.next_index = Stage.SENDING, 0, next_index
+        keeper.in_flight.clear()
+
+    def _may_send(self, keeper: _Keeper) -> bool:
+        if keeper.stage is not Stage.SENDING or len(keeper.in_flight) >= LOG_PIECES_IN_FLIGHT:
+            return False
+        behind = keeper.next_index <= self._log.durable_index
+        return behind or not (keeper.in_step or keeper.in_flight)
+
+    def _send_piece(self, keeper: _Keeper, now_ns: int) -> Send:
+        """The next records; none when there are none, which only confirms that it has all."""
+        first, end, data = keeper.next_index, keeper.next_index, b""
+        if first <= self._log.durable_index:
+            data, end = self._log.raw(first, LOG_PIECE_BYTES)
+        whole = end > self._log.durable_index
+        piece = _Piece(next(self._numbers), end - 1, whole)
+        if not keeper.in_flight:
+            keeper.due_ns = now_ns + KEEPER_TRY_NS
+        keeper.in_flight.append(piece)
+        keeper.next_index = end
+        append = AppendLog(self._epoch(), first, whole)
+        return Send(keeper.peer, append, piece.request, data)
+
+    def _confirmed(self, keeper: _Keeper, piece: _Piece, through: int, now_ns: int) -> list[Action]:
+        """A piece was kept, and with it all that were sent before it."""
+        if through < piece.through:
+            return self._pause(keeper, f"it has kept {through} and not {piece.through}", now_ns)
+        while keeper.in_flight and keeper.in_flight[0].request <= piece.request:
+            keeper.in_flight.popleft()
+        keeper.due_ns = now_ns + KEEPER_TRY_NS
+        keeper.kept = max(keeper.kept, piece.through)
+        if not piece.whole or keeper.in_step:
+            return []
+        keeper.in_step, keeper.pause_ns, keeper.said = True, KEEPER_PAUSE_NS, ""
+        return [Note(f"{keeper.node} keeps the log, up to record {piece.through}")]
+
+    def _ask(self, keeper: _Keeper, stage: Stage, message: Message, now_ns: int) -> Send:
+        keeper.stage, keeper.request = stage, next(self._numbers)
+        keeper.due_ns = now_ns + KEEPER_TRY_NS
+        return Send(keeper.peer, message, keeper.request)
+
+    def _pause(self, keeper: _Keeper, reason: str, now_ns: int) -> list[Action]:
+        """Begin again with this keeper after a while."""
+        text = f"{keeper.node} does not keep the log: {reason}"
+        told: list[Action] = [] if text == keeper.said else [Note(text)]
+        keeper.stage, keeper.request, keeper.in_step, keeper.said = Stage.PAUSING, 0, False, text
+        keeper.in_flight.clear()
+        keeper.due_ns = now_ns + keeper.pause_ns
+        keeper.pause_ns = min(2 * keeper.pause_ns, KEEPER_PAUSE_MAX_NS)
+        return told
+
+    def _epoch(self) -> int:
+        return get_number(self._table, EPOCH, 1)
+
+
+def _due(keeper: _Keeper) -> int | None:
+    """When its pause is over, or its answer overdue; None while nothing is awaited."""
+    idle = keeper.stage is Stage.SENDING and not keeper.in_flight
+    return None if idle else keeper.due_ns

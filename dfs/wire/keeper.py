@@ -1,0 +1,89 @@
+"""Messages that keep the namenode's log on other machines.
+
+The namenode sends each synced batch of its log to *log keepers*: datanodes on other machines,
+which append it to a copy on their disk and answer when it is synced. A keeper that is behind,
+or holds the log of another history, is asked what it has and gets the rest; if its end is no
+record of the namenode's log it begins a second copy, which takes the place of the first one
+once it is whole. All of it goes over the connection that the datanode opened to register.
+
+What changes a copy carries the namenode's ``epoch``; a datanode refuses one below the highest
+it has seen. Reading needs no epoch: it is how a lost namenode is rebuilt.
+"""
+
+from __future__ import annotations
+
+from dfs.wire.codec import Message, message
+
+
+@message(120)
+class GetKeptLog(Message, frozen=True):
+    """What do you hold of the log? Sent by: namenode, rebuilder. Answered by: KeptLog."""
+
+
+@message(121)
+class KeptLog(Message, frozen=True):
+    """The whole copy that a keeper holds. Sent by: datanode.
+
+    Its records reach from ``first`` to ``last``; ``last`` is ``first`` - 1 when there are none,
+    and both are 0 when there is no copy. ``checksum`` is that of the last record, or of the one
+    before the first. ``epoch`` is that of the namenode which wrote to it last. ``snapshot`` is the
+    last record in the snapshot that is kept beside it, 0 without one. ``remark``: what is
+    wrong with the copy, '' when it is sound.
+    """
+
+    epoch: int
+    first: int
+    last: int
+    checksum: int
+    snapshot: int = 0
+    remark: str = ""
+
+
+@message(122)
+class AppendLog(Message, frozen=True):
+    """Records of the log from ``first`` on, in the bytes of the log (the payload).
+
+    Sent by: namenode. Answered by: LogKept, Refused (an old epoch), Corrupt (they do not follow
+    what is kept), StorageFault. Records that are kept already are skipped: harmless when repeated.
+    ``whole``: with these the copy has everything, so a second copy takes the first one's place.
+    """
+
+    epoch: int
+    first: int
+    whole: bool
+
+
+@message(123)
+class LogKept(Message, frozen=True):
+    """Every record of this copy up to ``through`` is synced. Sent by: datanode."""
+
+    through: int
+
+
+@message(124)
+class BeginLog(Message, frozen=True):
+    """Begin a second copy whose first record will be ``first``, behind one with this checksum.
+
+    Sent by: namenode. Answered by: LogKept. An unfinished second copy is thrown away.
+    """
+
+    epoch: int
+    first: int
+    previous: int
+
+
+@message(126)
+class ReadKeptLog(Message, frozen=True):
+    """The bytes of whole records from ``first`` on. Sent by: rebuilder.
+
+    Answered by: KeptRecords, NotFound (they are not kept here).
+    """
+
+    first: int
+
+
+@message(127)
+class KeptRecords(Message, frozen=True):
+    """Whole records (the payload); the one behind them is ``next``. Sent by: datanode."""
+
+    next: int
