@@ -128,8 +128,7 @@ class Keepers:
         self._keepers: dict[str, _Keeper] = {}
         self._look_due_ns = 0
         self._agreed = 0
-        self._wanted = 1
-        self._count_machines()
+        self._wanted = self._count_machines()
 
     # -- what it allows
 
@@ -142,15 +141,7 @@ class Keepers:
     @property
     def agreed_index(self) -> int:
         """The last record that is on as many machines as are wanted."""
-        durable = self._log.durable_index
-        if self._wanted == 1:
-            self._agreed = durable
-        else:
-            kept = sorted((k.kept for k in self._keepers.values() if k.in_step), reverse=True)
-            others = self._wanted - 1
-            if len(kept) >= others:
-                self._agreed = max(self._agreed, min(durable, kept[others - 1]))
-        return self._agreed
+        return self._log.durable_index if self._wanted == 1 else self._agreed
 
     # -- what the step calls
 
@@ -190,8 +181,9 @@ class Keepers:
         """Choose keepers, ask those whose pause is over, give up those that do not answer."""
         actions: list[Action] = []
         if now.mono_ns >= self._look_due_ns:
-            self._count_machines()
+            self._agreed, self._wanted = self.agreed_index, self._count_machines()
             self._choose(now.mono_ns)
+            self._agree()
             soon = KEEPER_PAUSE_NS if self.copies.shortage else KEEPER_LOOK_NS
             self._look_due_ns = now.mono_ns + soon
         for keeper in self._keepers.values():
@@ -212,10 +204,10 @@ class Keepers:
 
     # -- choosing
 
-    def _count_machines(self) -> None:
+    def _count_machines(self) -> int:
         rows = scan_prefix(self._table, "nodes", b"")
         machines = {domain_of(load_row(NodeRow, data).host) for _, data in rows}
-        self._wanted = min(self._most, len(machines | {self._here}))
+        return min(self._most, len(machines | {self._here}))
 
     def _choose(self, now_ns: int) -> None:
         """Keep the keepers that live, those in step first; take others for those that do not."""
@@ -314,10 +306,19 @@ class Keepers:
             keeper.in_flight.popleft()
         keeper.due_ns = now_ns + KEEPER_TRY_NS
         keeper.kept = max(keeper.kept, piece.through)
-        if not piece.whole or keeper.in_step:
-            return []
-        keeper.in_step, keeper.pause_ns, keeper.said = True, KEEPER_PAUSE_NS, ""
-        return [Note(f"{keeper.node} keeps the log, up to record {piece.through}")]
+        notes: list[Action] = []
+        if piece.whole and not keeper.in_step:
+            keeper.in_step, keeper.pause_ns, keeper.said = True, KEEPER_PAUSE_NS, ""
+            notes.append(Note(f"{keeper.node} keeps the log, up to record {piece.through}"))
+        self._agree()
+        return notes
+
+    def _agree(self) -> None:
+        """Look up to which record enough keepers have confirmed all."""
+        kept = sorted((k.kept for k in self._keepers.values() if k.in_step), reverse=True)
+        others = self._wanted - 1
+        if 0 < others <= len(kept):
+            self._agreed = max(self._agreed, kept[others - 1])
 
     def _ask(self, keeper: _Keeper, stage: Stage, message: Message, now_ns: int) -> Send:
         keeper.stage, keeper.request = stage, next(self._numbers)

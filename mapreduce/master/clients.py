@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfs.errors import NotSupported
+from dfs.errors import NotSupported, Unavailable
 from dfs.events import Origin
 from dfs.wire.codec import Message
 from dfs.wire.common import Ok
@@ -39,10 +39,15 @@ WORDS: frozenset[type[Message]] = frozenset(
     }
 )
 
+CHANGES = (SubmitJob, AddSplits, StartJob, KillJob, DropOutput)
+"""What cannot be answered while the log is on too few machines."""
+
 
 def hear(turn: Turn, origin: Origin, message: Message) -> Message | None:
     """The answer to a client, or None when it comes later."""
     book, user = turn.parts.book, origin.peer.name
+    if turn.view.copies.shortage and isinstance(message, CHANGES):
+        raise Unavailable(turn.view.copies.shortage)
     match message:
         case SubmitJob():
             job, commands = book.submit(turn.view, user, message, turn.now)
