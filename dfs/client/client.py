@@ -28,6 +28,7 @@ from dfs.errors import BadArgument, NotADirectory, NotFound
 from dfs.limits import FRAME_BYTES, SLICE_BYTES
 from dfs.paths import child_path, join_path, split_path
 from dfs.wire import namespace as wire
+from dfs.wire.appending import Append
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _READ_MODES = {"rb", "r", "rt"}
-_WRITE_MODES = {"wb", "xb", "w", "wt", "x", "xt"}
+_WRITE_MODES = {"wb", "xb", "ab", "w", "wt", "x", "xt", "a", "at"}
 
 
 class Client:
@@ -146,10 +147,12 @@ class Client:
         newline: str | None = None,
         **options: Unpack[FileKeywords],
     ) -> IO[Any]:
-        """Open a file as Python's ``open`` does: ``rb wb xb``, and ``r w x`` for text.
+        """Open a file as Python's ``open`` does: ``rb wb xb ab``, and ``r w x a`` for text.
 
         A file that is written becomes visible when it is closed, not before; a ``with`` block
         left by an exception discards it. ``w`` replaces an existing file, ``x`` refuses to.
+        ``a`` adds to the end of one, or makes it: until it is closed, or its ``sync`` is called,
+        readers see the old content, and only one writer at a time may do so.
         """
         if mode in _READ_MODES:
             reader = io.BufferedReader(self._open_raw(path), SLICE_BYTES)
@@ -157,7 +160,11 @@ class Client:
         if mode not in _WRITE_MODES:
             known = " ".join(sorted(_READ_MODES | _WRITE_MODES))
             raise BadArgument(f"mode {mode!r} is not one of {known}", path)
-        file = self._create(path, FileOptions(**options), overwrite=mode.startswith("w"))
+        wanted = FileOptions(**options)
+        if mode.startswith("a"):
+            file = self._append(path, wanted)
+        else:
+            file = self._create(path, wanted, overwrite=mode.startswith("w"))
         if mode.endswith("b"):
             return cast("IO[bytes]", file)
         return TextWriteFile(file, encoding, errors, newline)
@@ -273,6 +280,19 @@ class Client:
         created = self.run(self.namenode.change(create))
         assert isinstance(created, wire.Created), created
         return WriteFile(self._connection, path, created, size_hint)
+
+    def _append(self, path: str, options: FileOptions) -> WriteFile:
+        path = _clean(path)
+        append = Append(
+            *UNSENT,
+            path,
+            options.replication or 0,
+            options.chunk_size or 0,
+            options.min_durable or 0,
+        )
+        created = self.run(self.namenode.change(append))
+        assert isinstance(created, wire.Created), created
+        return WriteFile(self._connection, path, created, mode="ab")
 
     def _put_inline(
         self, path: str, content: bytes, options: FileOptions, overwrite: bool

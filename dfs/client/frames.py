@@ -20,9 +20,25 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """There are no more frames; ``digest`` is the xxh3-128 of all bytes."""
+    """There are no more frames. ``digest``: the xxh3-128 of all bytes, empty when not all of
+    them were seen."""
 
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Everything before this is to be durable before anything behind it is taken.
+
+    ``digest`` as in ``Close``.
+    """
+
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Nothing. When it has been taken, everything before it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +75,11 @@ class FrameCutter:
             if len(part) == room:
                 yield from self.flush()
 
+    def start_chunk(self) -> None:
+        """The next byte begins a chunk, whatever came before; nothing may be left."""
+        assert not self._rest, "bytes that were not flushed belong to the chunk before"
+        self._in_chunk = 0
+
     def flush(self) -> Iterator[Frame]:
         """What is left, at the end."""
         if self._rest:
@@ -75,7 +96,8 @@ class GrowingChunk:
     """The chunk being written: its frames so far, kept by reference until it is sealed.
 
     ``start`` is its offset in the file, ``ends`` are the offsets in the chunk at which its
-    frames end, ``closing`` is set once the file's last byte came.
+    frames end. ``closing`` is set once the file's last byte came, ``syncing`` once the chunk is
+    to be sealed short.
     """
 
     start: int
@@ -84,13 +106,15 @@ class GrowingChunk:
     ends: list[int] = field(default_factory=list)
     length: int = 0
     closing: Close | None = None
+    syncing: Sync | None = None
 
     @property
     def complete(self) -> bool:
         """Will nothing more be added?"""
-        return self.closing is not None or self.length == self.max_bytes
+        ended = self.closing is not None or self.syncing is not None
+        return ended or self.length == self.max_bytes
 
-    def take(self, item: Frame | Close | Discard) -> None:
+    def take(self, item: Frame | Close | Sync | Mark | Discard) -> None:
         """Take in what the file's writer says. Raises ``DiscardedError``."""
         match item:
             case Frame():
@@ -99,6 +123,10 @@ class GrowingChunk:
                 self.ends.append(self.length)
             case Close():
                 self.closing = item
+            case Sync():
+                self.syncing = item
+            case Mark():
+                pass
             case Discard():
                 raise DiscardedError
 

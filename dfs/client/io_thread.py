@@ -91,6 +91,13 @@ class Running(Generic[T]):
         """Hand an item to the operation without waiting; ignored when it has ended."""
         self._io.submit(lambda core, now: core.feed(self.number, item, now))
 
+    def drain(self) -> None:
+        """Wait until the operation has taken everything fed to it. Raises its error."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._done or not self._queued)
+        if self._error is not None:
+            raise self._error
+
     def abandon(self) -> None:
         """Nobody wants its result any more."""
         self._io.submit(self._abandon)

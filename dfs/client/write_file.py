@@ -3,6 +3,9 @@
 Nothing is visible before ``close`` returns. What is small at the end goes into the namespace
 with the close itself; what grows is streamed, a frame at a time. A ``with`` block left by an
 exception, an interrupted call and a forgotten file discard what was written.
+
+Of a file that is appended to, readers see the old content until ``sync`` or ``close`` shows
+them more. Discarding it ends it behind the chunks that are committed already.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dfs.checksum import FileDigest
 from dfs.client.connection import Connection
 from dfs.client.entries import Stored
-from dfs.client.frames import Close, Discard, Frame, FrameCutter
+from dfs.client.frames import Close, Discard, Frame, FrameCutter, Mark, Sync
 from dfs.client.io_thread import Running
 from dfs.client.writing import FileWriter, close_inline, discard_file
 from dfs.errors import BadArgument, DfsError
@@ -26,9 +29,7 @@ if TYPE_CHECKING:
 
 
 class WriteFile(io.BufferedIOBase):
-    """A new file being written. ``stored`` and ``durable`` tell after ``close`` what is safe."""
-
-    mode = "wb"
+    """A file being written. ``stored`` and ``durable`` tell after ``close`` what is safe."""
 
     def __init__(
         self,
@@ -36,9 +37,11 @@ class WriteFile(io.BufferedIOBase):
         path: str,
         created: Created,
         size_hint: int = 0,
+        mode: str = "wb",
     ) -> None:
         super().__init__()
         self.name = path
+        self.mode = mode
         self.stored: Stored | None = None
         self._connection = connection
         self._created = created
@@ -46,8 +49,10 @@ class WriteFile(io.BufferedIOBase):
         self._running: Running[Closed | None] | None = None
         self._cutter = FrameCutter(created.chunk_bytes)
         self._early: list[Frame] = []
-        self._digest = FileDigest()
-        self._size = 0
+        self._sees_all = len(created.content) == created.size
+        self._digest = FileDigest(created.content)
+        self._size = created.size
+        self._early += self._cutter.push(created.content)
 
     @property
     def durable(self) -> int:
@@ -74,6 +79,25 @@ class WriteFile(io.BufferedIOBase):
             self.discard()
             raise
         return len(fixed)
+
+    def sync(self) -> None:
+        """Have everything written so far on disk, on as many nodes as the file needs.
+
+        Of a file that is appended to readers see it then; a new file stays invisible.
+        """
+        self._check_open()
+        try:
+            for frame in self._cutter.flush():
+                self._early.append(frame)
+            if self._early or self._running is not None:
+                running = self._stream()
+                running.feed(Sync(self._whole_digest()))
+                running.feed(Mark())
+                running.drain()
+            self._cutter.start_chunk()
+        except BaseException:
+            self.discard()
+            raise
 
     def close(self) -> None:
         """Make the file visible. Raises what went wrong; then it is discarded."""
@@ -128,25 +152,33 @@ class WriteFile(io.BufferedIOBase):
     def _pass_on(self, frame: Frame) -> None:
         """Hold frames while the file may still be stored inline, then stream them."""
         self._early.append(frame)
-        if self._size <= self._created.inline_max_bytes:
-            return
+        if self._running is not None or self._size > self._created.inline_max_bytes:
+            self._stream()
+
+    def _stream(self) -> Running[Closed | None]:
+        """The operation that writes chunks, with all frames handed to it."""
         if self._running is None:
             self._running = self._connection.start(self._writer.run())
         for held in self._early:
             self._running.feed(held)
         self._early.clear()
+        return self._running
+
+    def _whole_digest(self) -> bytes:
+        return self._digest.digest() if self._sees_all else b""
 
     def _finish(self) -> None:
         for frame in self._cutter.flush():
             self._pass_on(frame)
-        if self._running is None:
+        if self._running is None and self._sees_all:
             content = b"".join(frame.data for frame in self._early)
             closed = self._connection.run(
-                close_inline(self._connection.namenode, self._created, content)
+                close_inline(self._connection.namenode, self.name, self._created, content)
             )
         else:
-            self._running.feed(Close(self._digest.digest()))
-            written = self._running.wait()
+            running = self._stream()
+            running.feed(Close(self._whole_digest()))
+            written = running.wait()
             assert written is not None, f"{self.name} was closed and discarded"
             closed = written
         self.stored = Stored.of(closed)
@@ -180,6 +212,11 @@ class TextWriteFile(io.TextIOWrapper):
     def durable(self) -> int:
         """How many copies of each chunk were on disk when the file was closed; 0 before."""
         return self._file.durable
+
+    def sync(self) -> None:
+        """See ``WriteFile.sync``."""
+        self.flush()
+        self._file.sync()
 
     def __exit__(
         self,

@@ -1,7 +1,9 @@
 """Writing: from frames to sealed chunks on enough datanodes, and a name at the end.
 
-The operation of an open file is fed ``Frame``, then ``Close`` or ``Discard``. For each chunk
-``AddChunk`` commits the one before and names a chain of datanodes. When the chain breaks:
+The operation of an open file is fed ``Frame`` and ``Sync``, then ``Close`` or ``Discard``. For
+each chunk ``AddChunk`` commits the one before and names a chain of datanodes. The first chunk
+begins where the file ends: at 0, or behind the chunks of a file that is appended to. When the
+chain breaks:
 
 * At least ``need`` nodes survive: they are opened again under the same id and generation
   and get what they do not have yet.
@@ -19,10 +21,11 @@ from __future__ import annotations
 from dfs.checksum import FileDigest
 from dfs.client.chain import ChainFault, ChainWrite, ChunkOrigin, drop_chunk
 from dfs.client.effects import Fed, Operation, Receive, Sleep
-from dfs.client.frames import Close, DiscardedError, GrowingChunk
+from dfs.client.frames import Close, DiscardedError, GrowingChunk, Sync
 from dfs.client.namenode import UNSENT, Namenode
-from dfs.errors import DfsError, TooFewNodes, Unavailable
+from dfs.errors import DfsError, LeaseLost, TooFewNodes, Unavailable
 from dfs.limits import CHUNK_PAUSE_NS, CHUNK_TRIES_MAX, REQUEST_TRY_NS
+from dfs.wire.appending import SyncFile
 from dfs.wire.namespace import (
     AbandonFile,
     AddChunk,
@@ -45,22 +48,23 @@ class FileWriter:
         self._path = path
         self._created = created
         self._size_hint = size_hint
-        self._size = 0
+        self._size = created.size - len(created.content)
         self._sealed: SealedChunk | None = None
 
     def run(self) -> Operation[Closed | None]:
         """Write what is fed until ``Close``; None when it was discarded.
 
-        After an error too the file is discarded; what it was to replace stays.
+        After an error too the file is discarded; what it was to replace stays. A file that is
+        appended to keeps the chunks that are committed.
         """
         try:
             return (yield from self._write_file())
         except DiscardedError:
             yield from discard_file(self._namenode, self._created.inode)
             return None
-        except DfsError:
+        except DfsError as error:
             yield from discard_file(self._namenode, self._created.inode)
-            raise
+            raise _named(self._path, error) from None
 
     def _write_file(self) -> Operation[Closed]:
         closing: Close | None = None
@@ -70,12 +74,23 @@ class FileWriter:
             chunk.take(fed.item)
             if chunk.frames:
                 yield from self._write_chunk(chunk)
+            if chunk.syncing is not None:
+                yield from self._sync(chunk.syncing)
             closing = chunk.closing
         closed = yield from self._namenode.change(
             CloseFile(*UNSENT, self._created.inode, self._size, closing.digest, self._sealed)
         )
         assert isinstance(closed, Closed), closed
         return closed
+
+    def _sync(self, sync: Sync) -> Operation[None]:
+        """Commit the sealed chunk without another one behind it."""
+        if self._sealed is not None:
+            inode, sealed = self._created.inode, self._sealed
+            yield from self._namenode.change(
+                SyncFile(*UNSENT, inode, self._size, sync.digest, sealed)
+            )
+            self._sealed = None
 
     def _write_chunk(self, chunk: GrowingChunk) -> Operation[None]:
         """Get a chunk sealed, on the first set of nodes that can."""
@@ -144,17 +159,24 @@ class FileWriter:
         return min(rest, chunk.max_bytes) if rest > 0 else chunk.max_bytes
 
 
-def close_inline(namenode: Namenode, created: Created, content: bytes) -> Operation[Closed]:
+def close_inline(
+    namenode: Namenode, path: str, created: Created, content: bytes
+) -> Operation[Closed]:
     """Close a file whose whole content fits into the namespace; after an error discard it."""
     digest = FileDigest(content).digest()
     close = CloseFile(*UNSENT, created.inode, len(content), digest, None, content)
     try:
         closed = yield from namenode.change(close)
-    except DfsError:
+    except DfsError as error:
         yield from discard_file(namenode, created.inode)
-        raise
+        raise _named(path, error) from None
     assert isinstance(closed, Closed), closed
     return closed
+
+
+def _named(path: str, error: DfsError) -> DfsError:
+    """With its lease the namenode forgot what the file is called: say it here."""
+    return LeaseLost(f"{path}: {error.message}", path) if isinstance(error, LeaseLost) else error
 
 
 def discard_file(namenode: Namenode, inode: int) -> Operation[None]:

@@ -47,6 +47,8 @@ def apply(table: Table, index: int, command: Command) -> None:
             _apply_file(table, index, command)
         case c.FileClosed():
             _close(table, index, command)
+        case c.AppendBegun() | c.AppendSynced() | c.AppendEnded():
+            _apply_append(table, index, command)
         case c.Answered() | c.SessionStarted() | c.SessionEnded():
             _apply_session(table, index, command)
         case c.Reaped():
@@ -67,18 +69,60 @@ def _apply_file(
             _begin_file(table, index, command)
         case c.ChunkAllocated():
             _bump(table, NEXT_CHUNK, command.chunk)
-            _change_lease(
-                table,
-                command.inode,
+            key = number_key(command.inode)
+            offered = msgspec.structs.replace(
+                _must(table, "leases", key, LeaseRow),
                 chunk=command.chunk,
                 generation=command.generation,
                 start=command.start,
                 targets=command.targets,
             )
+            put_row(table, "leases", key, offered)
         case c.ChunkCommitted():
             _commit_chunk(table, index, command)
         case _:
             assert_never(command)
+
+
+def _apply_append(
+    table: Table, index: int, command: c.AppendBegun | c.AppendSynced | c.AppendEnded
+) -> None:
+    key = number_key(command.inode)
+    match command:
+        case c.AppendBegun():
+            lease = LeaseRow(
+                command.session,
+                command.holder,
+                command.wall_ns,
+                parent=0,
+                name="",
+                path=command.path,
+                overwrite=False,
+                min_durable=command.min_durable,
+                appends=True,
+            )
+            put_row(table, "leases", key, lease)
+        case c.AppendSynced():
+            _grow(table, index, command, command.wall_ns)
+        case c.AppendEnded():
+            _grow(table, index, command, command.mtime_ns)
+            if command.content:
+                table.put("inline", key, command.content)
+            table.delete("leases", key)
+        case _:
+            assert_never(command)
+
+
+def _grow(table: Table, index: int, command: c.AppendSynced | c.AppendEnded, mtime_ns: int) -> None:
+    key = number_key(command.inode)
+    grown = msgspec.structs.replace(
+        _must(table, "inodes", key, InodeRow),
+        size=command.size,
+        digest=command.digest,
+        mtime_ns=mtime_ns,
+        born=index,
+    )
+    put_row(table, "inodes", key, grown)
 
 
 def _apply_session(
@@ -129,30 +173,29 @@ def _apply_tree(table: Table, index: int, command: Command) -> None:
 
 def _make_directory(table: Table, index: int, command: c.DirectoryMade) -> None:
     _bump(table, NEXT_INODE, command.inode)
-    row = InodeRow(
-        True,
-        command.owner,
-        command.group,
-        command.mode,
-        command.wall_ns,
-        index,
-        command.parent,
-        name=command.name,
+    row = msgspec.structs.replace(
+        _new_inode(index, command), parent=command.parent, name=command.name
     )
     put_row(table, "inodes", number_key(command.inode), row)
     _link(table, index, command.parent, command.name, command.inode, True)
     _touch(table, command.parent, command.wall_ns)
 
 
-def _begin_file(table: Table, index: int, command: c.FileBegun) -> None:
-    _bump(table, NEXT_INODE, command.inode)
-    row = InodeRow(
-        False,
+def _new_inode(index: int, command: c.DirectoryMade | c.FileBegun | c.FilePut) -> InodeRow:
+    return InodeRow(
+        isinstance(command, c.DirectoryMade),
         command.owner,
         command.group,
         command.mode,
         command.wall_ns,
         index,
+    )
+
+
+def _begin_file(table: Table, index: int, command: c.FileBegun) -> None:
+    _bump(table, NEXT_INODE, command.inode)
+    row = msgspec.structs.replace(
+        _new_inode(index, command),
         replication=command.replication,
         chunk_bytes=command.chunk_bytes,
     )
@@ -174,14 +217,9 @@ def _begin_file(table: Table, index: int, command: c.FileBegun) -> None:
 
 def _put_file(table: Table, index: int, command: c.FilePut) -> None:
     _bump(table, NEXT_INODE, command.inode)
-    row = InodeRow(
-        False,
-        command.owner,
-        command.group,
-        command.mode,
-        command.wall_ns,
-        index,
-        command.parent,
+    row = msgspec.structs.replace(
+        _new_inode(index, command),
+        parent=command.parent,
         name=command.name,
         size=len(command.content),
         replication=command.replication,
@@ -256,6 +294,7 @@ def _reap(table: Table, command: c.Reaped) -> None:
         key = number_key(command.inode)
         table.delete("inodes", key)
         table.delete("inline", key)
+        table.delete("leases", key)
         table.delete("reap", key)
 
 
@@ -264,10 +303,10 @@ def _commit_chunk(table: Table, index: int, command: c.ChunkCommitted) -> None:
     put_row(table, "chunks", pair_key(command.inode, command.start), row)
     owner = OwnerRow(command.inode, command.start)
     put_row(table, "owners", number_key(command.chunk), owner)
-    lease = _must(table, "leases", number_key(command.inode), LeaseRow)
-    _change_lease(
-        table,
-        command.inode,
+    key = number_key(command.inode)
+    lease = _must(table, "leases", key, LeaseRow)
+    waiting = msgspec.structs.replace(
+        lease,
         chunk=0,
         generation=0,
         start=0,
@@ -275,6 +314,9 @@ def _commit_chunk(table: Table, index: int, command: c.ChunkCommitted) -> None:
         copies=min(lease.copies or command.copies, command.copies),
         hosts=min(lease.hosts or command.hosts, command.hosts),
     )
+    put_row(table, "leases", key, waiting)
+    if lease.appends and command.start == 0:  # it begins with what was stored inline
+        table.delete("inline", key)
 
 
 def _answer(table: Table, command: c.Answered) -> None:
@@ -299,12 +341,6 @@ def _touch(table: Table, inode: int, wall_ns: int) -> None:
     key = number_key(inode)
     row = _must(table, "inodes", key, InodeRow)
     put_row(table, "inodes", key, msgspec.structs.replace(row, mtime_ns=wall_ns))
-
-
-def _change_lease(table: Table, inode: int, **changes: object) -> None:
-    key = number_key(inode)
-    lease = _must(table, "leases", key, LeaseRow)
-    put_row(table, "leases", key, msgspec.structs.replace(lease, **changes))
 
 
 def _bump(table: Table, counter: bytes, used: int) -> None:
@@ -334,6 +370,9 @@ MODULE = Module(
         c.Renamed,
         c.Removed,
         c.Reaped,
+        c.AppendBegun,
+        c.AppendSynced,
+        c.AppendEnded,
         c.NodeJoined,
         c.EpochRaised,
     ),

@@ -29,6 +29,7 @@ from dfs.namenode.keys import (
     number_of,
     second_of,
 )
+from dfs.namenode.leases import being_written
 from dfs.namenode.module import Command
 from dfs.namenode.namespace import (
     Place,
@@ -132,23 +133,14 @@ def _check_target(table: Table, place: Place, overwrite: bool) -> int:
     return place.entry.inode
 
 
-def _check_reserved(table: Table, place: Place) -> None:
+def check_reserved(table: Table, place: Place) -> None:
+    """Raise ``Exists`` when somebody writes a file that is to get this name."""
     data = table.get("reserved", entry_key(place.parent, place.name))
     if data is None:
         return
     lease = get_row(table, "leases", data, LeaseRow)
     assert lease is not None, f"{place.path} is reserved by inode {number_of(data)} without lease"
-    raise Exists(
-        f"{place.path} is being written by {lease.holder} (session {lease.session}, since "
-        f"{_utc(lease.since_ns)}); wait until it is closed or its lease ends",
-        place.path,
-    )
-
-
-def _utc(wall_ns: int) -> str:
-    seconds, day = wall_ns // 1_000_000_000, 86_400
-    hours, rest = divmod(seconds % day, 3600)
-    return f"{hours:02}:{rest // 60:02}:{rest % 60:02} UTC"
+    raise being_written(place.path, lease)
 
 
 def begin_file(
@@ -163,7 +155,7 @@ def begin_file(
     ids = Ids(table)
     place, commands = make_parents(table, path, ids, maker)
     _check_target(table, place, overwrite)
-    _check_reserved(table, place)
+    check_reserved(table, place)
     inode = ids.take()
     commands.append(
         c.FileBegun(
@@ -198,7 +190,7 @@ def put_file(
     ids = Ids(table)
     place, commands = make_parents(table, path, ids, maker)
     replaced = _check_target(table, place, overwrite)
-    _check_reserved(table, place)
+    check_reserved(table, place)
     inode = ids.take()
     commands.append(
         c.FilePut(
@@ -219,16 +211,14 @@ def put_file(
     return inode, place.path, commands
 
 
-def close_file(
-    table: Table, lease: LeaseRow, inode: int, ending: Ending, wall_ns: int
-) -> list[Command]:
+def close_file(table: Table, lease: LeaseRow, inode: int, ending: Ending, wall_ns: int) -> Command:
     """Give a file under construction its name; the tree may have changed since it began."""
     if not is_attached(table, lease.parent):
         raise NotFound(f"{lease.path}: its directory was removed meanwhile", lease.path)
     entry = get_row(table, "entries", entry_key(lease.parent, lease.name), EntryRow)
     place = Place(lease.path, lease.parent, lease.name, entry)
     replaced = _check_target(table, place, lease.overwrite)
-    return [c.FileClosed(inode, ending.size, ending.digest, ending.content, replaced, wall_ns)]
+    return c.FileClosed(inode, ending.size, ending.digest, ending.content, replaced, wall_ns)
 
 
 def rename(table: Table, source: str, target: str, overwrite: bool, wall_ns: int) -> list[Command]:
@@ -246,7 +236,7 @@ def rename(table: Table, source: str, target: str, overwrite: bool, wall_ns: int
         if to_place.entry.inode == entry.inode:
             return []
         replaced = _check_replaced(to_place, entry, overwrite)
-    _check_reserved(table, to_place)
+    check_reserved(table, to_place)
     return [
         c.Renamed(
             from_place.parent,
@@ -299,12 +289,12 @@ def _has_entries(table: Table, inode: int) -> bool:
     return next(scan_prefix(table, "entries", number_key(inode), batch=1), None) is not None
 
 
-def reap_slice(table: Table) -> tuple[list[Command], list[ChunkRow]]:
+def reap_slice(table: Table) -> tuple[list[c.Reaped], list[ChunkRow]]:
     """The next slice of reclaiming unlinked inodes, and the chunks that no file names any more.
 
     At most ``REAP_MAX_ROWS`` rows, so that no step grows long.
     """
-    commands: list[Command] = []
+    commands: list[c.Reaped] = []
     freed: list[ChunkRow] = []
     budget = REAP_MAX_ROWS
     for key, _ in table.scan("reap", b"\0", REAP_MAX_ROWS):

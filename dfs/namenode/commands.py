@@ -178,6 +178,43 @@ class Reaped(Command, frozen=True):
     done: bool
 
 
+class AppendBegun(Command, frozen=True):
+    """A lease on a closed file, whose writer adds to its end; the file stays as it is."""
+
+    TAG = 20
+    inode: int
+    path: str
+    session: int
+    holder: str
+    min_durable: int
+    wall_ns: int
+
+
+class AppendSynced(Command, frozen=True):
+    """The committed chunks of a file being appended to are visible; its writer goes on."""
+
+    TAG = 21
+    inode: int
+    size: int
+    digest: bytes
+    wall_ns: int
+
+
+class AppendEnded(Command, frozen=True):
+    """The file is closed again, with its new size; ``content``: all of it, stored inline.
+
+    By its writer's close, and without one when the lease ended: then ``size`` is where its
+    committed chunks end.
+    """
+
+    TAG = 22
+    inode: int
+    size: int
+    digest: bytes
+    content: bytes | None
+    mtime_ns: int
+
+
 class NodeJoined(Command, frozen=True):
     """A datanode registered for the first time, or with another host or rack."""
 
@@ -210,6 +247,9 @@ DfsCommand: TypeAlias = (
     | Renamed
     | Removed
     | Reaped
+    | AppendBegun
+    | AppendSynced
+    | AppendEnded
     | NodeJoined
     | EpochRaised
 )

@@ -35,6 +35,7 @@ from dfs.namenode import reading, writing
 from dfs.namenode.apply import MODULE
 from dfs.namenode.changes import reap_slice
 from dfs.namenode.keys import EPOCH, ROOT, get_number, number_key
+from dfs.namenode.leases import end_lease
 from dfs.namenode.module import Command, Module, View
 from dfs.namenode.namespace import lease_row
 from dfs.namenode.nodes import Nodes
@@ -47,6 +48,7 @@ from dfs.namenode.table import Table, scan_prefix
 from dfs.namenode.writing import Cluster
 from dfs.wire import namespace as m
 from dfs.wire import node as n
+from dfs.wire.appending import Append, SyncFile
 from dfs.wire.codec import Message, decode, encode
 from dfs.wire.common import Failed, Ok, Ping
 
@@ -67,6 +69,8 @@ SENDERS: dict[type[Message], frozenset[Role]] = {
             m.AddChunk,
             m.CloseFile,
             m.AbandonFile,
+            Append,
+            SyncFile,
             m.PutInline,
             m.Rename,
             m.Remove,
@@ -174,7 +178,7 @@ class NamespaceCore:
                 self._sessions.renew(message.session, now.mono_ns)
                 return _reply(origin, Ok())
             case m.CloseSession():
-                return _reply(origin, Ok(), self._end_session(view.table, message.session))
+                return _reply(origin, Ok(), self._end_session(view.table, message.session, now))
             case m.GetStatus():
                 return _reply(origin, self._status(view, now))
             case Ping():
@@ -205,6 +209,8 @@ class NamespaceCore:
             self._safe.is_on,
             view.copies.wanted,
         )
+        if isinstance(change, m.Create | Append):
+            self._sessions.check_room(change.session)
         outcome = writing.decide(view.table, cluster, change, origin.peer, now)
         self._follow(view.table, change, outcome)
         answer = encode(outcome.answer)[0]
@@ -214,7 +220,7 @@ class NamespaceCore:
     def _follow(self, table: Table, change: m.Change, outcome: writing.Outcome) -> None:
         """Bring the soft state in line with a change that was just decided."""
         match change:
-            case m.Create():
+            case m.Create() | Append():
                 self._sessions.hold(change.session, outcome.inode)
             case m.CloseFile():
                 self._sessions.release(change.session, change.inode)
@@ -226,7 +232,8 @@ class NamespaceCore:
                     self._replication.unwanted(lease.chunk, lease.generation, lease.targets)
             case _:
                 pass
-        sealed = change.sealed if isinstance(change, m.AddChunk | m.CloseFile) else None
+        sealing = m.AddChunk | SyncFile | m.CloseFile
+        sealed = change.sealed if isinstance(change, sealing) else None
         if sealed is not None:
             self._replication.stored(sealed)
         replaced = any(
@@ -243,13 +250,13 @@ class NamespaceCore:
         if lease.chunk:
             self._replication.unwanted(lease.chunk, lease.generation, lease.targets)
 
-    def _end_session(self, table: Table, session: int) -> list[Command]:
+    def _end_session(self, table: Table, session: int, now: Now) -> list[Command]:
         if not self._sessions.is_open(session):
             return []
         commands: list[Command] = []
         for inode in self._sessions.end(session):
             self._drop_unfinished(table, session, inode)
-            commands.append(c.FileAbandoned(inode))
+            commands.append(end_lease(table, inode, now))
         return [*commands, c.SessionEnded(session)]
 
     # -- datanodes
@@ -293,8 +300,8 @@ class NamespaceCore:
     def _expire(self, table: Table, decision: Decision, now: Now) -> None:
         for session, inode in self._sessions.expired_leases(now.mono_ns):
             self._drop_unfinished(table, session, inode)
-            decision.commands.append(c.FileAbandoned(inode))
-            text = f"file {inode} discarded: session {session} was silent for the lease time"
+            decision.commands.append(end_lease(table, inode, now))
+            text = f"lease on file {inode} ended: session {session} was silent for too long"
             decision.actions.append(Note(text))
         for session in self._sessions.expired(now.mono_ns):
             self._sessions.end(session)
@@ -302,6 +309,10 @@ class NamespaceCore:
 
     def _reap(self, table: Table, decision: Decision) -> None:
         commands, freed = reap_slice(table)
+        for reaped in commands:
+            lease = lease_row(table, reaped.inode) if reaped.done else None
+            if lease is not None:  # it was removed while it was appended to
+                self._drop_unfinished(table, lease.session, reaped.inode)
         self._reaping = bool(commands)
         decision.commands += commands
         for chunk in freed:

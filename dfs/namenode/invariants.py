@@ -182,9 +182,10 @@ def _check_content(rows: Rows, inode: int, row: InodeRow) -> Found:
     """A file's bytes: inline, or in chunks that cover them."""
     content = rows.raw("inline", number_key(inode))
     end = _end(rows, inode)
-    if rows.lease(inode) is not None:
-        return
-    if content is None:
+    if content is None and rows.lease(inode) is not None:
+        if end < row.size:
+            yield 12, f"file {inode} has {row.size} bytes and its chunks end at {end}"
+    elif content is None:
         if end != row.size:
             yield 12, f"file {inode} has {row.size} bytes and its chunks end at {end}"
     elif end or not 1 <= len(content) == row.size <= INLINE_MAX_BYTES:
@@ -258,11 +259,13 @@ def check_lease(rows: Rows, key: bytes, value: bytes) -> Found:
     inode = _number("leases", key)
     row = rows.decode(LeaseRow, "leases", key, value)
     file = rows.inode(inode)
-    if file is None or file.is_dir or rows.is_unlinked(inode):
+    unlinked = rows.is_unlinked(inode)
+    if file is None or file.is_dir or (unlinked and not row.appends):
         yield 20, f"the lease of {row.path} is on {inode}, which is no file that can be written"
     if rows.get("sessions", number_key(row.session), SessionRow) is None:
         yield 21, f"the lease of {row.path} belongs to session {row.session}, which is over"
-    if rows.raw("reserved", entry_key(row.parent, row.name)) != key:
+    reserves = rows.raw("reserved", entry_key(row.parent, row.name)) == key
+    if not row.appends and not reserves:
         yield 22, f"the name {row.name!r} in {row.parent} is not reserved for file {inode}"
     if row.chunk == 0:
         sound = row.generation == 0 and row.start == 0 and not row.targets
@@ -270,7 +273,7 @@ def check_lease(rows: Rows, key: bytes, value: bytes) -> Found:
         sound = (
             1 <= row.chunk < rows.counter(NEXT_CHUNK)
             and row.generation >= 1
-            and row.start == _end(rows, inode)
+            and (unlinked or row.start == _end(rows, inode))
             and len(row.targets) == len(set(row.targets)) > 0
             and rows.raw("owners", number_key(row.chunk)) is None
         )

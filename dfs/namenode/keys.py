@@ -12,7 +12,7 @@ inodes      inode u64                  InodeRow
 chunks      inode u64, start u64       ChunkRow
 owners      chunk u64                  OwnerRow: the file that the chunk belongs to
 inline      inode u64                  the whole content of a small file
-leases      inode u64                  LeaseRow: a file under construction
+leases      inode u64                  LeaseRow: a file that somebody writes
 reserved    parent u64, name           inode u64: the name such a file will get
 sessions    session u64                SessionRow
 sessions    session u64, sequence u64  the answer to one change, as wire bytes
@@ -110,8 +110,10 @@ class OwnerRow(Row, frozen=True):
 
 
 class LeaseRow(Row, frozen=True):
-    """A file under construction: who writes it and what it will be called.
+    """The right to write a file: who has it and what the file will be called.
 
+    ``appends``: the file is closed and keeps its name, its writer adds to its end. Then
+    ``parent`` and ``name`` are empty, and ``path`` is what it was called when that began.
     ``chunk`` is the allocated, uncommitted chunk (0: none) and ``targets`` the nodes it was
     offered to: only their receipts count. ``copies`` and ``hosts`` are the fewest that any
     committed chunk has (0: none is committed yet).
@@ -131,6 +133,7 @@ class LeaseRow(Row, frozen=True):
     targets: tuple[str, ...] = ()
     copies: int = 0
     hosts: int = 0
+    appends: bool = False
 
 
 class SessionRow(Row, frozen=True):

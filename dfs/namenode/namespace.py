@@ -104,6 +104,23 @@ def is_attached(table: Table, inode: int) -> bool:
     return True
 
 
+def is_named(table: Table, inode: int) -> bool:
+    """Does this file still have its name, or was it or a directory above it removed?"""
+    row = inode_row(table, inode)
+    entry = get_row(table, "entries", entry_key(row.parent, row.name), EntryRow)
+    return entry is not None and entry.inode == inode and is_attached(table, row.parent)
+
+
+def path_in(table: Table, parent: int, name: str) -> str:
+    """The path of a name in a directory as that is called now."""
+    names = [name]
+    while parent != ROOT:
+        row = inode_row(table, parent)
+        names.append(row.name)
+        parent = row.parent
+    return join_path(tuple(reversed(names)))
+
+
 def describe(path: str, inode: int, row: InodeRow, open_file: bool = False) -> Entry:
     """The entry that a caller sees."""
     return Entry(
@@ -176,5 +193,5 @@ def file_chunks(
 
 
 def lease_row(table: Table, inode: int) -> LeaseRow | None:
-    """The lease of a file under construction."""
+    """The lease of a file that somebody writes."""
     return get_row(table, "leases", number_key(inode), LeaseRow)

@@ -12,7 +12,7 @@ session's ``ack_below`` was answered and acknowledged; its repetition is a stray
 from __future__ import annotations
 
 from dfs.errors import BadArgument, PermissionDenied, SessionExpired
-from dfs.limits import SESSION_IDLE_NS, SESSION_KEEP_REPLIES
+from dfs.limits import SESSION_IDLE_NS, SESSION_KEEP_REPLIES, SESSION_OPEN_FILES_MAX
 from dfs.namenode.keys import (
     LeaseRow,
     SessionRow,
@@ -65,6 +65,13 @@ class Sessions:
         """A session writes a file."""
         self._files.setdefault(session, {})[inode] = None
 
+    def check_room(self, session: int) -> None:
+        """Raise ``BadArgument`` when a session has as many open files as it may have."""
+        if len(self._files.get(session, {})) >= SESSION_OPEN_FILES_MAX:
+            raise BadArgument(
+                f"this client has {SESSION_OPEN_FILES_MAX} files open for writing: close some first"
+            )
+
     def release(self, session: int, inode: int) -> None:
         """The file is closed or abandoned."""
         held = self._files.get(session, {})
@@ -73,13 +80,14 @@ class Sessions:
             self._files.pop(session, None)
 
     def expired_leases(self, now_ns: int) -> list[tuple[int, int]]:
-        """(session, inode) of files whose writer was silent for the lease time."""
-        return [
-            (session, inode)
-            for session, files in self._files.items()
-            if now_ns - self._seen.get(session, 0) >= self._lease_ns
-            for inode in files
-        ]
+        """(session, inode) of files whose writer was silent for the lease time.
+
+        Of one session at a time, so that no step grows long.
+        """
+        for session, files in self._files.items():
+            if now_ns - self._seen.get(session, 0) >= self._lease_ns:
+                return [(session, inode) for inode in files]
+        return []
 
     def expired(self, now_ns: int) -> list[int]:
         """Sessions that were silent for so long that they end."""

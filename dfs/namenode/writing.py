@@ -10,16 +10,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from dfs.checksum import DIGEST_BYTES
 from dfs.config.schema import Files
-from dfs.errors import (
-    BadArgument,
-    DfsError,
-    LeaseLost,
-    PermissionDenied,
-    TooFewNodes,
-    Unavailable,
-)
+from dfs.errors import BadArgument, DfsError, TooFewNodes, Unavailable
 from dfs.events import Now, Peer
 from dfs.limits import (
     CHUNK_MAX_BYTES,
@@ -29,24 +21,30 @@ from dfs.limits import (
 )
 from dfs.namenode import changes
 from dfs.namenode import commands as c
+from dfs.namenode.appending import begin_append, close_append, sync_append
 from dfs.namenode.changes import Ending, FileSettings, Maker
-from dfs.namenode.keys import (
-    NEXT_CHUNK,
-    ChunkRow,
-    InodeRow,
-    LeaseRow,
-    get_number,
-    load_row,
-    number_key,
-    pair_key,
-    second_of,
+from dfs.namenode.keys import NEXT_CHUNK, InodeRow, LeaseRow, get_number
+from dfs.namenode.leases import (
+    check_file_digest,
+    committed,
+    end_lease,
+    held_lease,
+    own_lease,
+    written_end,
 )
 from dfs.namenode.module import Command
-from dfs.namenode.namespace import describe, inode_row, lease_row
-from dfs.namenode.nodes import Nodes
+from dfs.namenode.namespace import (
+    describe,
+    find_deepest,
+    inode_row,
+    lease_row,
+    path_in,
+)
+from dfs.namenode.nodes import Health, Nodes
 from dfs.namenode.placement import Wanted, choose_targets, copies_needed, too_few_text
 from dfs.namenode.table import Table
 from dfs.wire import namespace as m
+from dfs.wire.appending import Append, SyncFile
 from dfs.wire.codec import Message
 from dfs.wire.common import Ok
 
@@ -54,7 +52,7 @@ GROUP = "users"
 """The group of new entries, until users and groups are managed."""
 
 
-ADDITIONS = (m.Mkdir, m.Create, m.AddChunk, m.PutInline)
+ADDITIONS = (m.Mkdir, m.Create, Append, m.AddChunk, m.PutInline)
 """The changes that need space for good, and are refused while the namenode has none."""
 
 
@@ -96,11 +94,15 @@ def decide(table: Table, cluster: Cluster, change: m.Change, peer: Peer, now: No
             return _add_chunk(table, cluster, change, now)
         case m.CloseFile():
             return _close(table, cluster, change, now)
+        case Append():
+            return _append(table, cluster, change, maker)
+        case SyncFile():
+            return _sync(table, cluster, change, now)
         case m.AbandonFile():
             if lease_row(table, change.inode) is None:
                 return Outcome([], done)
-            _held_lease(table, change.inode, change.session)
-            return Outcome([c.FileAbandoned(change.inode)], done, change.inode)
+            own_lease(table, change.inode, change.session)
+            return Outcome([end_lease(table, change.inode, now)], done, change.inode)
         case m.PutInline():
             return _put_inline(table, cluster, change, maker)
         case m.Rename():
@@ -151,70 +153,46 @@ def _create(table: Table, cluster: Cluster, change: m.Create, maker: Maker) -> O
     return Outcome(commands, created, inode)
 
 
-def _held_lease(table: Table, inode: int, session: int) -> LeaseRow:
-    lease = lease_row(table, inode)
-    if lease is None:
-        raise LeaseLost("the file was discarded: its writer was silent for too long")
-    if lease.session != session:
-        raise PermissionDenied(f"{lease.path} is being written by another session", lease.path)
-    return lease
-
-
-def _committed(
-    table: Table, nodes: Nodes, inode: int, lease: LeaseRow, sealed: m.SealedChunk | None
-) -> list[c.ChunkCommitted]:
-    """The command that commits the sealed chunk, if it is the one that was allocated."""
-    if sealed is None:
-        return []
-    offered = (lease.chunk, lease.generation, lease.start)
-    if (sealed.chunk, sealed.generation, sealed.start) != offered:
-        raise LeaseLost(f"{lease.path}: chunk {sealed.chunk} is not the one being written")
-    row = inode_row(table, inode)
-    if not 0 < sealed.length <= row.chunk_bytes:
-        raise BadArgument(f"{lease.path}: a chunk of {sealed.length} bytes is not allowed")
-    _check_digest(lease.path, sealed.digest)
-    receipts = sorted(set(sealed.nodes) & set(lease.targets))
-    if len(receipts) < lease.min_durable:
-        raise TooFewNodes(
-            f"{lease.path}: {len(receipts)} datanodes hold chunk {sealed.chunk} "
-            f"and {lease.min_durable} are needed",
-            lease.path,
+def _append(table: Table, cluster: Cluster, change: Append, maker: Maker) -> Outcome:
+    place, rest = find_deepest(table, change.path)
+    asked = change.min_durable or (cluster.files.min_durable or 0)
+    if rest or place.entry is None:
+        create = m.Create(
+            change.session,
+            change.sequence,
+            change.ack_below,
+            change.path,
+            False,
+            change.replication,
+            change.chunk_bytes,
+            change.min_durable,
         )
-    return [
-        c.ChunkCommitted(
-            inode,
-            sealed.chunk,
-            sealed.generation,
-            sealed.start,
-            sealed.length,
-            sealed.digest,
-            len(receipts),
-            len({s.address.host for n in receipts if (s := nodes.get(n)) is not None}),
-        )
-    ]
+        return _create(table, cluster, create, maker)
+    wanted = replace(change, min_durable=asked)
+    begun, created = begin_append(table, place, wanted, cluster.registered, maker)
+    return Outcome([begun], created, created.inode)
 
 
-def _check_digest(path: str, digest: bytes) -> None:
-    if len(digest) != DIGEST_BYTES:
-        raise BadArgument(f"{path}: a digest of {len(digest)} bytes is none", path)
+def _sync(table: Table, cluster: Cluster, change: SyncFile, now: Now) -> Outcome:
+    lease = held_lease(table, change.inode, change.session)
+    check_file_digest(lease.path, change.digest)
+    commands: list[Command] = [*committed(table, cluster.nodes, change.inode, lease, change.sealed)]
+    _check_size(lease, written_end(table, change.inode, change.sealed), change.size)
+    if lease.appends:
+        ending = Ending(change.size, change.digest, None)
+        commands.append(sync_append(table, change.inode, ending, now))
+    return Outcome(commands, Ok(cluster.log_copies), change.inode)
 
 
-def _written_end(table: Table, inode: int, sealed: m.SealedChunk | None) -> int:
-    """Where the file's committed bytes end, the sealed chunk included."""
-    if sealed is not None:
-        return sealed.start + sealed.length
-    last = table.last("chunks", pair_key(inode + 1, 0))
-    if last is None or not last[0].startswith(number_key(inode)):
-        return 0
-    return second_of(last[0]) + load_row(ChunkRow, last[1]).length
+def _check_size(lease: LeaseRow, written: int, size: int) -> None:
+    if written != size:
+        raise BadArgument(f"{lease.path}: {written} bytes were written and {size} are named")
 
 
 def _add_chunk(table: Table, cluster: Cluster, change: m.AddChunk, now: Now) -> Outcome:
-    lease = _held_lease(table, change.inode, change.session)
-    commands: list[Command] = [
-        *_committed(table, cluster.nodes, change.inode, lease, change.sealed)
-    ]
-    if change.start != _written_end(table, change.inode, change.sealed):
+    lease = held_lease(table, change.inode, change.session)
+    commands: list[Command] = [*committed(table, cluster.nodes, change.inode, lease, change.sealed)]
+    if change.start != written_end(table, change.inode, change.sealed):
         raise BadArgument(f"{lease.path}: a chunk at {change.start} would leave a gap")
     row = inode_row(table, change.inode)
     chunk = get_number(table, NEXT_CHUNK, 1)
@@ -222,7 +200,7 @@ def _add_chunk(table: Table, cluster: Cluster, change: m.AddChunk, now: Now) -> 
     wanted = Wanted(row.replication, chunk, row.chunk_bytes)
     targets = choose_targets(live, wanted, change.avoid)
     if len(targets) < lease.min_durable:
-        raise _cannot_place(cluster, lease, change, len(live), len(targets))
+        raise _cannot_place(cluster, lease, change, len(targets), now)
     names = tuple(t.address.node for t in targets)
     commands.append(c.ChunkAllocated(change.inode, chunk, 1, change.start, names))
     chain = tuple(t.address for t in targets)
@@ -230,14 +208,14 @@ def _add_chunk(table: Table, cluster: Cluster, change: m.AddChunk, now: Now) -> 
 
 
 def _cannot_place(
-    cluster: Cluster, lease: LeaseRow, change: m.AddChunk, live: int, able: int
+    cluster: Cluster, lease: LeaseRow, change: m.AddChunk, able: int, now: Now
 ) -> DfsError:
-    """Why a chunk gets no targets; for a while after a start it is worth waiting."""
-    need, registered = lease.min_durable, cluster.registered
+    """Why a chunk gets no targets: to wait is worth it only for nodes that may soon be back."""
+    need, live = lease.min_durable, len(cluster.nodes.live(now.mono_ns))
     if live < need:
-        text = too_few_text(live, registered, need)
-        if cluster.settling and registered >= need:
-            return Unavailable(f"{text}; the namenode has just started and waits", lease.path)
+        text = too_few_text(live, cluster.registered, need)
+        if live + _returning(cluster, now) >= need:
+            return Unavailable(text, lease.path)
         return TooFewNodes(text, lease.path)
     full = max(0, live - able - len(change.avoid))
     return TooFewNodes(
@@ -247,41 +225,51 @@ def _cannot_place(
     )
 
 
+def _returning(cluster: Cluster, now: Now) -> int:
+    """Datanodes that fell silent a moment ago, or were not heard of since a start just now."""
+    names = cluster.nodes.known()
+    stale = [n for n in names if cluster.nodes.health(n, now.mono_ns) is Health.STALE]
+    unheard = [n for n in names if cluster.settling and cluster.nodes.get(n) is None]
+    return len(stale) + len(unheard)
+
+
 def _close(table: Table, cluster: Cluster, change: m.CloseFile, now: Now) -> Outcome:
-    lease = _held_lease(table, change.inode, change.session)
-    if change.digest:
-        _check_digest(lease.path, change.digest)
-    last = _committed(table, cluster.nodes, change.inode, lease, change.sealed)
-    end = _written_end(table, change.inode, change.sealed)
+    lease = held_lease(table, change.inode, change.session)
+    check_file_digest(lease.path, change.digest)
+    last = committed(table, cluster.nodes, change.inode, lease, change.sealed)
+    end = written_end(table, change.inode, change.sealed)
     if change.content is not None:
         if end or len(change.content) > INLINE_MAX_BYTES:
             raise BadArgument(f"{lease.path}: this content cannot be stored inline", lease.path)
         end = len(change.content)
-    if end != change.size:
-        raise BadArgument(
-            f"{lease.path}: {end} bytes were written and {change.size} are to be closed"
-        )
+    _check_size(lease, end, change.size)
     ending = Ending(change.size, change.digest, change.content)
-    closing = changes.close_file(table, lease, change.inode, ending, now.wall_ns)
-    closed = replace(
-        inode_row(table, change.inode),
-        size=change.size,
-        digest=change.digest,
-        mtime_ns=now.wall_ns,
-    )
-    entry = describe(lease.path, change.inode, closed)
+    closing, entry = _closing(table, lease, change.inode, ending, now)
     copies = [n for n in (lease.copies, *(chunk.copies for chunk in last)) if n]
     hosts = [n for n in (lease.hosts, *(chunk.hosts for chunk in last)) if n]
     kept = cluster.log_copies
     closed_answer = m.Closed(entry, min(copies, default=kept), min([kept, *hosts]))
-    return Outcome([*last, *closing], closed_answer, change.inode)
+    return Outcome([*last, closing], closed_answer, change.inode)
+
+
+def _closing(
+    table: Table, lease: LeaseRow, inode: int, ending: Ending, now: Now
+) -> tuple[Command, m.Entry]:
+    """The command that ends a write, and the entry as it is then."""
+    row = inode_row(table, inode)
+    if lease.appends:
+        ended = close_append(table, inode, ending, now)
+        grown = replace(row, size=ended.size, digest=ended.digest, mtime_ns=ended.mtime_ns)
+        return ended, describe(path_in(table, row.parent, row.name), inode, grown)
+    closed = changes.close_file(table, lease, inode, ending, now.wall_ns)
+    made = replace(row, size=ending.size, digest=ending.digest, mtime_ns=now.wall_ns)
+    return closed, describe(path_in(table, lease.parent, lease.name), inode, made)
 
 
 def _put_inline(table: Table, cluster: Cluster, change: m.PutInline, maker: Maker) -> Outcome:
     if len(change.content) > INLINE_MAX_BYTES:
         raise BadArgument(f"{change.path}: content over {INLINE_MAX_BYTES} bytes is not inline")
-    if change.digest:
-        _check_digest(change.path, change.digest)
+    check_file_digest(change.path, change.digest)
     settings = file_settings(cluster, change.replication, change.chunk_bytes, 0)
     ending = Ending(len(change.content), change.digest, change.content)
     inode, path, commands = changes.put_file(

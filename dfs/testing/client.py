@@ -101,6 +101,12 @@ class SimulatedRunning(Generic[T]):
         feed = self._machine.core.feed
         self._world.inject(self._node, lambda now: feed(self.number, item, now))
 
+    def drain(self) -> None:
+        """Wait until it has taken everything fed to it."""
+        self._pass_time(lambda: self.done or not self.queued, HANG_NS)
+        if self._error is not None:
+            raise self._error
+
     def abandon(self) -> None:
         """Nobody wants its result any more."""
         self._machine.core.abandon(self.number)

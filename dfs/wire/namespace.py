@@ -140,9 +140,11 @@ class Create(Change, frozen=True):
 
 @message(32)
 class Created(Message, frozen=True):
-    """The file under construction, with all defaults filled in. Sent by: namenode.
+    """The file to write, with all defaults filled in. Sent by: namenode.
 
-    ``inline_max_bytes`` is 0 when more copies were asked for than the namenode itself is.
+    ``inline_max_bytes`` is 0 when more copies were asked for than the namenode itself is, and
+    for a file that has chunks. What is written begins at ``size``; ``content`` is all that
+    the file holds when that is stored inline: its writer repeats it in front of what it adds.
     """
 
     inode: int
@@ -150,6 +152,8 @@ class Created(Message, frozen=True):
     chunk_bytes: int
     min_durable: int
     inline_max_bytes: int
+    size: int = 0
+    content: bytes = b""
 
 
 @message(33)
@@ -187,7 +191,8 @@ class CloseFile(Change, frozen=True):
 
     Sent by: the writer. Answered by: Closed, LeaseLost, Unavailable, and the errors of Create
     where the tree changed meanwhile. ``content`` is the whole file when it is stored inline
-    (then ``sealed`` is None). ``digest`` is the xxh3-128 of all bytes.
+    (then ``sealed`` is None). ``digest`` is the xxh3-128 of all bytes, empty when the writer
+    has not seen all of them.
     """
 
     inode: int
@@ -213,7 +218,10 @@ class Closed(Message, frozen=True):
 
 @message(37)
 class AbandonFile(Change, frozen=True):
-    """Discard a file under construction; older content stays. Sent by: writer. Answered by: Ok."""
+    """Discard a file under construction; older content stays. Sent by: writer. Answered by: Ok.
+
+    A file that was appended to keeps the chunks that are committed.
+    """
 
     inode: int
 

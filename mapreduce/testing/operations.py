@@ -32,7 +32,7 @@ def write_file(namenode: Namenode, path: str, data: bytes) -> Operation[None]:
     created = yield from namenode.change(Create(*UNSENT, path, True, 0, 0, 0))
     assert isinstance(created, Created), created
     if len(data) <= created.inline_max_bytes:
-        yield from close_inline(namenode, created, data)
+        yield from close_inline(namenode, path, created, data)
         return
     cutter = FrameCutter(created.chunk_bytes)
     frames = [*cutter.push(data), *cutter.flush()]

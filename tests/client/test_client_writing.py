@@ -258,13 +258,13 @@ def test_a_lost_lease_is_told() -> None:
 def test_small_content_is_closed_in_one_request_and_an_error_discards() -> None:
     stage = Stage()
     created = create(stage)
-    closed = stage.run(close_inline(stage.namenode, created, b"hello"))
+    closed = stage.run(close_inline(stage.namenode, "/f", created, b"hello"))
     assert closed.entry.size == 5
     assert stage.dumb.files["/f"].content == b"hello"
     created = create(stage, "/g")
     stage.dumb.errors = [LeaseLost("no lease")]
     with pytest.raises(LeaseLost):
-        stage.run(close_inline(stage.namenode, created, b"x"))
+        stage.run(close_inline(stage.namenode, "/f", created, b"x"))
     assert stage.dumb.writing == {}
 
 

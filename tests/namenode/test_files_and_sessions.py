@@ -107,11 +107,15 @@ def test_a_chunk_that_was_not_allocated_or_leaves_a_gap_is_refused(namenode: Any
 def test_a_write_that_cannot_be_durable_says_what_to_do(namenode: Any) -> None:
     namenode.advance(6, beating=("datanode-1",))
     created = namenode.change(m.Create, path="/f")
-    error = namenode.fails(TooFewNodes, m.AddChunk, inode=created.inode, start=0)
-    assert str(error) == (
+    text = (
         "1 of 3 datanodes is up and a write needs 2 copies: "
         "start one, or repeat with --min-durable 1"
     )
+    error = namenode.fails(Unavailable, m.AddChunk, inode=created.inode, start=0)
+    assert (str(error), error.retry) == (text, Retry.SAME_REQUEST)  # they may soon be back
+    namenode.advance(15, beating=("datanode-1",))
+    error = namenode.fails(TooFewNodes, m.AddChunk, inode=created.inode, start=0)
+    assert (str(error), error.retry, error.exit_code) == (text, Retry.NEVER, 5)
     one = namenode.change(m.Create, path="/g", min_durable=1)
     assert len(namenode.change(m.AddChunk, inode=one.inode, start=0).chain) == 1
 

@@ -37,6 +37,7 @@ from dfs.namenode.keys import (
 from dfs.namenode.namespace import find_entry
 from dfs.namenode.table import MemoryTable
 from dfs.wire import namespace as m
+from dfs.wire.appending import Append
 from tests.namenode.conftest import Namenode
 
 pytestmark = pytest.mark.damages_tables
@@ -60,6 +61,8 @@ class Victim:
         nodes = tuple(t.node for t in got.chain)
         sealed = m.SealedChunk(got.chunk, got.generation, 0, 4 * KIB, b"d" * 16, nodes)
         change(m.AddChunk, inode=self.new, start=4 * KIB, sealed=sealed)
+        self.namenode.write("/d/grown", (4 * KIB,))
+        change(Append, path="/d/grown")
         self.table: MemoryTable = self.namenode.table
         put_number(self.table, APPLIED_INDEX, self.namenode.index)
 
@@ -211,6 +214,7 @@ DAMAGES: list[tuple[int, str, Callable[[Victim], object]]] = [
     (11, "inline content", lambda v: v.table.put("inline", number_key(v.inode("/d/small")), b"1")),
     (11, "content of nothing", lambda v: v.table.put("inline", number_key(900), b"1")),
     (12, "a size", lambda v: v.edit_inode("/d/big", size=8 * KIB)),
+    (12, "an append", lambda v: v.edit_inode("/d/grown", size=4 * KIB + 1)),
     (12, "lost content", lambda v: v.drop("inline", number_key(v.inode("/d/small")))),
     (12, "a length", lambda v: v.edit_chunk(0, length=4 * KIB - 1)),
     (13, "a chunk of a directory", chunk_of_a_directory),

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+import dfs.wire.appending
 import dfs.wire.common
 import dfs.wire.data
 import dfs.wire.keeper
@@ -32,6 +33,7 @@ MODULES = (MODULE, mapreduce.commands.MODULE)
 OURS = (
     dfs.wire.common,
     dfs.wire.namespace,
+    dfs.wire.appending,
     dfs.wire.node,
     dfs.wire.data,
     dfs.wire.keeper,
