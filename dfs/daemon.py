@@ -12,15 +12,13 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sys
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from dfs.errors import DfsError
+from dfs.local.log_lines import Log
 from dfs.local.processes import write_pid_file
 from dfs.net.loop import Loop
 
@@ -36,26 +34,6 @@ class Service(Protocol):
 
     def close(self) -> None:
         """Close what it holds. After an error in the loop it saves nothing."""
-
-
-class Log:
-    """Lines on stderr: RFC 3339 time, process id, text. One that cannot be written is lost:
-    a full disk or a closed terminal is no reason to end."""
-
-    def __init__(self, process_id: str) -> None:
-        self._process_id = process_id
-
-    def __call__(self, text: str) -> None:
-        """Write one line."""
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        with suppress(OSError):
-            sys.stderr.write(f"{moment} {self._process_id} {' '.join(text.splitlines())}\n")
-            sys.stderr.flush()
-
-    def traceback(self, error: BaseException) -> None:
-        """Write an error that nobody expected."""
-        for line in "".join(traceback.format_exception(error)).splitlines():
-            self(line)
 
 
 def run(process_id: str, pid_file: Path | None, start: Callable[[Log], Service]) -> int:

@@ -13,8 +13,12 @@ from cli.invocation import Invocation, common, invocation
 from dfs.config_file import load, role_folder
 from dfs.endpoints import remove_sockets
 from dfs.errors import BadArgument
-from dfs.local.launch import stop
-from dfs.local.layout import NAMENODE_ID, Home, node_process_ids
+from dfs.local.launch import STOP_GRACE_NS, stop
+from dfs.local.layout import NAMENODE_ID, Home, is_keeper, node_process_ids
+from dfs.local.notes import clear_notes
+
+KEEPER_GRACE_NS = STOP_GRACE_NS * 3 // 2
+"""A keeper ends when its processes have ended, or been killed."""
 
 
 @click.command("down")
@@ -43,14 +47,18 @@ def command(call: Invocation, wipe: bool, yes: bool) -> None:
 
 
 def _stop_all(home: Home) -> list[str]:
-    """Stop all processes; those that keep others go first. Returns what was stopped."""
+    """Stop all processes; returns those that ran.
+
+    Keepers go first, and take along what they keep; what has lost its keeper follows.
+    """
     found = running(home)
-    order = sorted(found, key=lambda process_id: not process_id.startswith("node-"))
-    stop([found[process_id] for process_id in order])
+    stop((found[name] for name in found if is_keeper(name)), KEEPER_GRACE_NS)
+    stop(running(home).values())
     for path in home.run.glob("*.pid"):
         path.unlink()
+    clear_notes(home)
     remove_sockets(home.folder)
-    return [process_id for process_id in found if not process_id.startswith("node-")]
+    return [process_id for process_id in found if not is_keeper(process_id)]
 
 
 def _ask(home: Home) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dfs.errors import DfsError
@@ -12,7 +12,7 @@ from dfs.local.layout import NAMENODE_ID
 from dfs.wire.namespace import NodeStatus, Status
 
 SERVING, DEGRADED, DOWN = "serving", "degraded", "down"
-LIVE, DEAD = "live", "dead"
+LIVE, DEAD, SILENT, STOPPED, PAUSED = "live", "dead", "silent", "stopped", "paused"
 
 EXIT_CODES = {SERVING: 0, DEGRADED: 8, DOWN: 5}
 
@@ -30,12 +30,36 @@ class RoleHealth:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What is known without asking: which processes should run here, and which do (pid)."""
+    """What is known without asking: which processes should run here, and which do (pid).
+
+    ``stopped`` were stopped on purpose, ``paused`` run and stand still, ``ends`` says how those
+    that were seen to end did.
+    """
 
     cluster: str
     address: str
     expected: Sequence[str]
     pids: Mapping[str, int]
+    stopped: frozenset[str] = frozenset()
+    paused: frozenset[str] = frozenset()
+    ends: Mapping[str, str] = field(default_factory=dict)
+
+    def state(self, process_id: str, otherwise: str) -> str:
+        """What this machine knows for sure of a process, else ``otherwise``."""
+        if process_id in self.pids:
+            return PAUSED if process_id in self.paused else otherwise
+        return STOPPED if process_id in self.stopped else DEAD
+
+    def reason(self, role: RoleHealth) -> str:
+        """Why a process that is not live is not, and what helps."""
+        sentence = f"{role.id} is {role.state}"
+        if role.state == STOPPED:
+            return f"{sentence}: 'minidfs start {role.id}' starts it"
+        if role.state == PAUSED:
+            return f"{sentence}: 'minidfs resume {role.id}' lets it go on"
+        if role.state == DEAD and role.id in self.ends:
+            return f"{sentence}: it ended with {self.ends[role.id]}"
+        return sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +103,12 @@ class ClusterHealth:
 def assess(here: Here, answers: Answers | DfsError) -> ClusterHealth:
     """The picture; ``answers`` is the error where the namenode gave none."""
     if isinstance(answers, DfsError):
-        roles = [_namenode(here, DEAD if NAMENODE_ID not in here.pids else "silent")]
-        roles += [_unasked(here, process_id) for process_id in sorted(here.expected, key=_order)]
-        return ClusterHealth(here.cluster, DOWN, (answers.message,), tuple(roles))
+        namenode = _namenode(here, here.state(NAMENODE_ID, SILENT))
+        others = [_unasked(here, process_id) for process_id in sorted(here.expected, key=_order)]
+        known_why = namenode.state in (STOPPED, PAUSED) or NAMENODE_ID in here.ends
+        why = (here.reason(namenode),) if known_why and namenode.state != SILENT else ()
+        roles = (namenode, *others)
+        return ClusterHealth(here.cluster, DOWN, (answers.message, *why), roles)
     known = {node.node: node for node in (*answers.status.nodes, *(answers.workers or ()))}
     expected = [
         process_id
@@ -89,17 +116,16 @@ def assess(here: Here, answers: Answers | DfsError) -> ClusterHealth:
         if answers.workers is not None or not process_id.startswith(Role.WORKER)
     ]
     ids = sorted({*known, *expected}, key=_order)
-    roles = [_namenode(here, LIVE), *(_role(here, name, known.get(name)) for name in ids)]
+    found = [_namenode(here, LIVE), *(_role(here, name, known.get(name)) for name in ids)]
     reasons = list(answers.status.reasons)
-    for role in roles:
-        sentence = f"{role.id} is {role.state}"
-        if role.state != LIVE and sentence not in reasons:
-            # The process is gone for sure; the namenode has only not heard from it yet.
-            reasons = [r for r in reasons if not r.startswith(f"{role.id} is ")]
-            reasons.append(sentence)
+    for role in found:
+        said = [r for r in reasons if r.startswith(f"{role.id} is ")]
+        if role.state != LIVE and f"{role.id} is {role.state}" not in said:
+            # This machine knows for sure; the namenode has only not heard from it yet.
+            reasons = [*(r for r in reasons if r not in said), here.reason(role)]
     state = DEGRADED if reasons else answers.status.state
     cluster = answers.status.cluster
-    return ClusterHealth(cluster, state, tuple(reasons), tuple(roles), answers.status)
+    return ClusterHealth(cluster, state, tuple(reasons), tuple(found), answers.status)
 
 
 def _order(process_id: str) -> tuple[str, int, str]:
@@ -114,15 +140,15 @@ def _namenode(here: Here, state: str) -> RoleHealth:
 def _unasked(here: Here, process_id: str) -> RoleHealth:
     pid = here.pids.get(process_id)
     role = process_id.rpartition("-")[0]
-    return RoleHealth(process_id, role, pid, "", DEAD if pid is None else "silent")
+    return RoleHealth(process_id, role, pid, "", here.state(process_id, SILENT))
 
 
 def _role(here: Here, process_id: str, node: NodeStatus | None) -> RoleHealth:
     pid = here.pids.get(process_id)
     role = process_id.rpartition("-")[0]
-    if process_id in here.expected and pid is None:
-        return RoleHealth(process_id, role, None, _address(node), DEAD)
     state = node.state if node is not None else "starting"
+    if process_id in here.expected:
+        state = here.state(process_id, state)
     return RoleHealth(process_id, role, pid, _address(node), state)
 
 

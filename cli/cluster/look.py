@@ -9,7 +9,8 @@ from cli.invocation import Invocation
 from dfs.config import Config
 from dfs.errors import DfsError, NotSupported
 from dfs.local.layout import NAMENODE_ID, Home, node_process_ids
-from dfs.local.processes import Process, read_pid_file
+from dfs.local.notes import is_stopped, last_end
+from dfs.local.processes import Process, is_paused, read_pid_file
 from dfs.wire.namespace import GetStatus, NodeStatus, Status
 
 if TYPE_CHECKING:
@@ -28,13 +29,24 @@ def look(call: Invocation, config: Config, home: Home | None) -> ClusterHealth:
 def look_here(config: Config, home: Home | None) -> Here:
     """What can be seen without asking anybody."""
     local = home.load_local() if home is not None else None
-    expected = [
-        process_id
-        for number in range(1, (local.nodes if local else 0) + 1)
-        for process_id in node_process_ids(number)
-    ]
-    pids = {name: process.pid for name, process in running(home).items()} if home else {}
-    return Here(config.cluster.id, config.namenode.address, expected, pids)
+    if home is None:
+        return Here(config.cluster.id, config.namenode.address, (), {})
+    found = running(home)
+    expected = role_ids(local.nodes if local else 0)
+    return Here(
+        config.cluster.id,
+        config.namenode.address,
+        expected[1:],
+        {name: process.pid for name, process in found.items()},
+        frozenset(name for name in expected if is_stopped(home, name)),
+        frozenset(name for name, process in found.items() if is_paused(process)),
+        {name: end.how for name in expected if (end := last_end(home, name))},
+    )
+
+
+def role_ids(nodes: int) -> list[str]:
+    """The processes that people know of a cluster of so many nodes, the namenode first."""
+    return [NAMENODE_ID, *(name for n in range(1, nodes + 1) for name in node_process_ids(n))]
 
 
 def running(home: Home) -> dict[str, Process]:
@@ -63,8 +75,3 @@ def _ask_workers(client: Client) -> list[NodeStatus] | None:
         NodeStatus(worker.worker, "worker", worker.state, worker.endpoints)
         for worker in answer.workers
     ]
-
-
-def is_namenode_running(home: Home) -> bool:
-    """Does the namenode of this cluster run here?"""
-    return read_pid_file(home.pid_file(NAMENODE_ID)) is not None

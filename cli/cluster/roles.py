@@ -1,13 +1,15 @@
 """``minidfs namenode|datanode|node`` and ``minimr worker``: a role in the foreground.
 
 The process is the daemon itself until it gets TERM or Ctrl-C; ``node`` is the keeper of a
-datanode and a worker.
+datanode and a worker, ``namenode --keep`` that of a namenode.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import click
 
@@ -17,7 +19,14 @@ from dfs.config import Config
 from dfs.errors import ConfigError
 from dfs.events import Role
 from dfs.local.keeper import Keeper
-from dfs.local.layout import NAMENODE_ID, Home, node_process_ids, own_config, process_id
+from dfs.local.layout import (
+    KEEPER_ID,
+    NAMENODE_ID,
+    Home,
+    node_process_ids,
+    own_config,
+    process_id,
+)
 from dfs.local.processes import write_pid_file
 
 id_option = click.option(
@@ -26,14 +35,18 @@ id_option = click.option(
 
 
 @click.command("namenode")
+@click.option("--keep", is_flag=True, help="As a process of its own that is started again.")
 @common
 @invocation
-def namenode(call: Invocation) -> None:
+def namenode(call: Invocation, keep: bool) -> None:
     """Run a namenode in the foreground, with the master of jobs in the same process."""
     from dfs.namenode.server import NamenodeOptions
 
     home = _prepared_home(call)
     config = _own_config(call, home, NAMENODE_ID)
+    if keep:
+        command = program("namenode", "--cluster", str(call.config_file))
+        _keep(home, KEEPER_ID, {NAMENODE_ID: command})
     options = NamenodeOptions(config, home.folder, home.pid_file(NAMENODE_ID))
     if jobs_possible():
         from mapreduce.master.server import serve_namenode
@@ -87,10 +100,14 @@ def node(call: Invocation, given: str) -> None:
         commands[worker_id] = worker_program("worker", "--id", number, *common_options)
     else:
         print(JOBS_MISSING, file=sys.stderr)
+    _keep(home, name, commands)
+
+
+def _keep(home: Home, name: str, commands: Mapping[str, Sequence[str]]) -> NoReturn:
     pid_file = home.pid_file(name)
     write_pid_file(pid_file, os.getpid())
     try:
-        raise click.exceptions.Exit(Keeper(home, commands).run())
+        raise click.exceptions.Exit(Keeper(home, name, commands).run())
     finally:
         pid_file.unlink(missing_ok=True)
 

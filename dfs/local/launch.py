@@ -3,7 +3,8 @@
 A process in the background has its own session, so neither a closed terminal nor Ctrl-C reaches
 it, and prints into its log. Its pid file is written by whoever starts it, before it could have
 done anything. Ending is TERM, which a process answers by finishing what it does, and KILL for
-those that have not ended ten seconds later.
+those that have not ended ten seconds later. A paused process gets CONT behind the TERM, since it
+would not see it before.
 """
 
 from __future__ import annotations
@@ -14,26 +15,26 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 
-from dfs.limits import MIB, MS_NS, SECOND_NS
+from dfs.limits import MS_NS, SECOND_NS
 from dfs.local.layout import Home
+from dfs.local.log_lines import bound
 from dfs.local.processes import Process, is_running, send_signal, write_pid_file
 
 STOP_GRACE_NS = 10 * SECOND_NS
 """Time between TERM and KILL."""
 
 POLL_NS = 20 * MS_NS
-LOG_MAX_BYTES = 16 * MIB
-"""A longer log is set aside as ``ID.log.1`` when its process is started the next time."""
-
 LOG_TAIL_LINES = 10
 LOG_TAIL_BYTES = 8 * 1024
 
 
 def start(home: Home, process_id: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start ``command`` in the background as the process ``process_id`` of this cluster."""
+    """Start ``command`` in the background as the process ``process_id`` of this cluster.
+
+    Raises OSError when it cannot be started or noted; then it does not run.
+    """
     log = home.log_file(process_id)
-    if log.exists() and log.stat().st_size > LOG_MAX_BYTES:
-        log.replace(log.with_name(f"{log.name}.1"))
+    bound(log)
     environment = {k: v for k, v in os.environ.items() if k != "MINIDFS_CLUSTER"}
     environment["MINIDFS_HOME"] = str(home.folder)
     with log.open("ab") as output:
@@ -50,6 +51,10 @@ def start(home: Home, process_id: str, command: Sequence[str]) -> subprocess.Pop
         write_pid_file(home.pid_file(process_id), process.pid)
     except ProcessLookupError:
         process.wait()  # it ended at once; who waits for it to serve tells why
+    except OSError:
+        process.kill()
+        process.wait()
+        raise
     return process
 
 
@@ -74,9 +79,15 @@ def log_tail(home: Home, process_id: str, since_bytes: int = 0) -> list[str]:
 def stop(processes: Iterable[Process], grace_ns: int = STOP_GRACE_NS) -> list[Process]:
     """End processes and wait for it; returns those that had to be killed."""
     running = [process for process in processes if send_signal(process, signal.SIGTERM)]
-    running = _wait(running, grace_ns)
-    killed = [process for process in running if send_signal(process, signal.SIGKILL)]
-    _wait(killed, grace_ns)
+    for process in running:
+        send_signal(process, signal.SIGCONT)
+    return kill(_wait(running, grace_ns))
+
+
+def kill(processes: Iterable[Process]) -> list[Process]:
+    """End processes without giving them a chance; returns those that ran."""
+    killed = [process for process in processes if send_signal(process, signal.SIGKILL)]
+    _wait(killed, STOP_GRACE_NS)
     return killed
 
 

@@ -5,7 +5,8 @@ All of it lies in one folder, MINIDFS_HOME, which only its owner may enter::
     cluster.toml            the configuration that every process and every command reads
     local.json              how many nodes run here, their slots and their addresses
     run/ID.pid  run/ID.sock  processes that run
-    logs/ID.log             what they print
+    run/ID.stopped  run/ID.ended  processes that do not (``dfs.local.notes``)
+    logs/ID.log  logs/ID.log.1  what they print
     namenode/ datanode-1/ worker-1/ …   their data
 
 One ``cluster.toml`` serves all processes; what differs between nodes on the same machine, the
@@ -17,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,8 +29,12 @@ import msgspec
 from dfs.config import Config
 from dfs.errors import BadArgument, ConfigError, Unavailable
 from dfs.events import Role
+from dfs.limits import LOCK_PAUSE_NS, SECOND_NS
 
 NAMENODE_ID = "namenode"
+KEEPER_ID = "keeper"
+"""The process that keeps the namenode; node-1 is the one that keeps datanode-1 and worker-1."""
+
 NODES_MAX = 64
 """So many nodes can be started on one machine."""
 
@@ -75,20 +81,31 @@ class Home:
             folder.mkdir(mode=0o700, exist_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other starts and stops of this cluster out; raises Unavailable at once."""
+    def locked(self, wait_ns: int = 0) -> Iterator[None]:
+        """Keep other starts and stops of this cluster out.
+
+        Raises Unavailable when another one is not through within ``wait_ns``.
+        """
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Unavailable(
-                    f"another 'up' or 'down' works on {self.folder}: wait until it has finished",
-                    str(self.folder),
-                ) from None
+            self._lock(descriptor, time.monotonic_ns() + wait_ns)
             yield
         finally:
             os.close(descriptor)
+
+    def _lock(self, descriptor: int, deadline_ns: int) -> None:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic_ns() >= deadline_ns:
+                    raise Unavailable(
+                        f"another 'up', 'down', 'start' or 'stop' works on {self.folder}:"
+                        " wait until it has finished",
+                        str(self.folder),
+                    ) from None
+            time.sleep(LOCK_PAUSE_NS / SECOND_NS)
 
     def load_local(self) -> LocalCluster | None:
         """What ``up`` remembered; None if it never ran here. Raises ConfigError."""
@@ -122,6 +139,17 @@ def write_file(path: Path, content: bytes) -> None:
 def node_process_ids(number: int) -> tuple[str, str]:
     """The ids of the datanode and the worker of a node."""
     return f"datanode-{number}", f"worker-{number}"
+
+
+def keeper_of(process_id: str) -> str:
+    """The id of the process that starts this one again when it ends."""
+    _, dash, number = process_id.rpartition("-")
+    return f"node-{number}" if dash else KEEPER_ID
+
+
+def is_keeper(process_id: str) -> bool:
+    """Is this a process that keeps others, and that people need not know?"""
+    return process_id == KEEPER_ID or process_id.startswith("node-")
 
 
 def process_id(role: Role | str, given: str) -> str:

@@ -29,15 +29,14 @@ class Process(NamedTuple):
 
 def identify(pid: int) -> Process | None:
     """The process that runs under ``pid`` now; None if there is none or it is a zombie."""
-    if sys.platform != "linux":
-        return _identify_by_ps(pid)
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field is the name in brackets, which may hold anything; the rest is plain.
-    state, *rest = fields[fields.rindex(")") + 2 :].split()
-    return None if state in "ZX" else Process(pid, rest[18])
+    found = _look(pid)
+    return None if found is None else found[0]
+
+
+def is_paused(process: Process) -> bool:
+    """Does this very process stand still, by SIGSTOP or under a debugger?"""
+    found = _look(process.pid)
+    return found is not None and found[0] == process and found[1] in "Tt"
 
 
 def is_running(process: Process) -> bool:
@@ -93,7 +92,20 @@ def send_signal(process: Process, number: signal.Signals) -> bool:
     return True
 
 
-def _identify_by_ps(pid: int) -> Process | None:
+def _look(pid: int) -> tuple[Process, str] | None:
+    """The process under ``pid`` and the letter of its state; None if there is none, or a zombie."""
+    if sys.platform != "linux":
+        return _look_by_ps(pid)
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the name in brackets, which may hold anything; the rest is plain.
+    state, *rest = fields[fields.rindex(")") + 2 :].split()
+    return None if state in "ZX" else (Process(pid, rest[18]), state)
+
+
+def _look_by_ps(pid: int) -> tuple[Process, str] | None:
     done = subprocess.run(
         ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
         capture_output=True,
@@ -101,4 +113,6 @@ def _identify_by_ps(pid: int) -> Process | None:
         check=False,
     )
     state, _, started = done.stdout.strip().partition(" ")
-    return None if not state or state.startswith("Z") else Process(pid, started.strip())
+    if not state or state.startswith("Z"):
+        return None
+    return Process(pid, started.strip()), state[0]

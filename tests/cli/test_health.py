@@ -93,3 +93,53 @@ def test_a_namenode_that_does_not_answer_is_down_with_its_reason() -> None:
     assert roles(health)["namenode"] == (None, "dead")
     assert roles(health)["datanode-1"] == (11, "silent")
     assert roles(health)["worker-1"] == (None, "dead")
+
+
+def test_what_was_stopped_or_paused_is_called_so_and_the_remedy_named() -> None:
+    pids = {name: pid for name, pid in PIDS.items() if name != "datanode-2"}
+    states = {"datanode-2": "dead", "worker-1": "stale"}
+    nodes = tuple(node(name, states.get(name, "live")) for name in ALL)
+    status = Status("c", "degraded", ("datanode-2 is dead",), nodes[::2])
+    stopped, paused = frozenset({"datanode-2"}), frozenset({"worker-1"})
+    here = Here("c", "127.0.0.1:1", ALL, pids, stopped, paused)
+    health = assess(here, Answers(status, nodes[1::2]))
+    assert roles(health)["datanode-2"] == (None, "stopped")
+    assert roles(health)["worker-1"] == (12, "paused")
+    assert health.reasons == (
+        "datanode-2 is stopped: 'minidfs start datanode-2' starts it",
+        "worker-1 is paused: 'minidfs resume worker-1' lets it go on",
+    )
+
+
+def test_of_a_dead_process_it_is_said_how_it_ended() -> None:
+    pids = {name: pid for name, pid in PIDS.items() if name != "worker-2"}
+    here = Here("c", "127.0.0.1:1", ALL, pids, ends={"worker-2": "SIGKILL", "worker-1": "SIGTERM"})
+    nodes = tuple(node(name) for name in ALL)
+    health = assess(here, Answers(Status("c", "serving", (), nodes[::2]), nodes[1::2]))
+    assert health.reasons == ("worker-2 is dead: it ended with SIGKILL",)
+
+
+@pytest.mark.parametrize(
+    ("here", "state", "reason"),
+    [
+        (
+            Here("c", "a:1", (), {}, stopped=frozenset({"namenode"})),
+            "stopped",
+            "namenode is stopped: 'minidfs start namenode' starts it",
+        ),
+        (
+            Here("c", "a:1", (), {"namenode": 1}, paused=frozenset({"namenode"})),
+            "paused",
+            "namenode is paused: 'minidfs resume namenode' lets it go on",
+        ),
+        (
+            Here("c", "a:1", (), {}, ends={"namenode": "exit code 7: the log is damaged"}),
+            "dead",
+            "namenode is dead: it ended with exit code 7: the log is damaged",
+        ),
+    ],
+)
+def test_why_a_namenode_does_not_answer(here: Here, state: str, reason: str) -> None:
+    health = assess(here, Unavailable("no namenode answers"))
+    assert roles(health)["namenode"][1] == state
+    assert health.reasons == ("no namenode answers", reason)

@@ -16,7 +16,8 @@ from dfs.limits import SECOND_NS
 from dfs.local.keeper import HELD_NS, PAUSE_MAX_NS, PAUSE_MIN_NS, Kept
 from dfs.local.launch import log_tail
 from dfs.local.layout import Home
-from dfs.local.processes import Process, read_pid_file, send_signal
+from dfs.local.notes import last_end, mark_stopped, unmark_stopped
+from dfs.local.processes import Process, is_paused, read_pid_file, send_signal
 
 KEEPER = """
 import sys
@@ -24,8 +25,7 @@ from pathlib import Path
 from dfs.local.keeper import Keeper
 from dfs.local.layout import Home
 sleep = [sys.executable, "-c", "import signal; signal.pause()"]
-print("keeping", flush=True)
-sys.exit(Keeper(Home(Path(sys.argv[1])), {"a-1": sleep, "b-1": sleep}).run())
+sys.exit(Keeper(Home(Path(sys.argv[1])), "node-1", {"a-1": sleep, "b-1": sleep}).run())
 """
 
 
@@ -48,7 +48,7 @@ class Running:
     def begin(self) -> subprocess.Popen[str]:
         self.process = subprocess.Popen(
             [sys.executable, "-c", KEEPER, str(self.home.folder)],
-            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
         until(lambda: all(self.kept().values()))
@@ -77,6 +77,65 @@ def test_what_is_killed_is_started_again_and_the_other_is_left_alone(keeper: Run
     assert keeper.kept()["b-1"] == before["b-1"]
 
 
+def test_what_was_stopped_on_purpose_stays_stopped_until_its_mark_is_gone(
+    keeper: Running,
+) -> None:
+    before = keeper.kept()
+    assert before["a-1"] is not None
+    mark_stopped(keeper.home, "a-1")
+    send_signal(before["a-1"], signal.SIGTERM)
+    until(lambda: last_end(keeper.home, "a-1") is not None)
+    assert before["b-1"] is not None
+    send_signal(before["b-1"], signal.SIGKILL)
+    until(lambda: keeper.kept()["b-1"] not in (None, before["b-1"]))
+    assert keeper.kept()["a-1"] is None
+    unmark_stopped(keeper.home, "a-1")
+    until(lambda: keeper.kept()["a-1"] is not None)
+
+
+def test_how_a_process_ended_is_noted(keeper: Running) -> None:
+    before = keeper.kept()
+    assert before["b-1"] is not None
+    send_signal(before["b-1"], signal.SIGKILL)
+    until(lambda: last_end(keeper.home, "b-1") is not None)
+    end = last_end(keeper.home, "b-1")
+    assert end is not None
+    assert end.how == "SIGKILL"
+
+
+def test_the_last_words_of_what_fails_are_noted(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.make()
+    words = "2026-11-21T00:00:00.000Z c-1 stopped: the disk is full"
+    failing = [sys.executable, "-c", f"import sys; print({words!r}); sys.exit(7)"]
+    program = KEEPER.replace('"a-1": sleep, "b-1": sleep', f'"c-1": {failing!r}')
+    keeping = subprocess.Popen([sys.executable, "-c", program, str(home.folder)])
+    try:
+        until(lambda: last_end(home, "c-1") is not None)
+        end = last_end(home, "c-1")
+        assert end is not None
+        assert end.how == "exit code 7: stopped: the disk is full"
+    finally:
+        keeping.terminate()
+        keeping.wait()
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.make()
+    program = KEEPER.replace("sleep = [sys.executable,", "sleep = [sys.argv[1] + '/program',")
+    keeping = subprocess.Popen([sys.executable, "-c", program, str(home.folder)])
+    try:
+        script = home.folder / "program.new"
+        script.write_text("#!/bin/sh\nexec sleep 1000\n", encoding="ascii")
+        script.chmod(0o700)
+        script.rename(home.folder / "program")
+        until(lambda: read_pid_file(home.pid_file("a-1")) is not None)
+    finally:
+        keeping.terminate()
+        keeping.wait()
+
+
 def test_term_ends_all_and_leaves_no_pid_file(keeper: Running) -> None:
     before = keeper.kept()
     keeper.process.terminate()
@@ -87,17 +146,28 @@ def test_term_ends_all_and_leaves_no_pid_file(keeper: Running) -> None:
     assert all(before.values())
 
 
+def test_term_ends_what_is_paused(keeper: Running) -> None:
+    paused = keeper.kept()["a-1"]
+    assert paused is not None
+    send_signal(paused, signal.SIGSTOP)
+    until(lambda: is_paused(paused))
+    keeper.process.terminate()
+    keeper.process.wait(30)
+    assert os.listdir(keeper.home.run) == []
+    assert not is_paused(paused)
+
+
 def test_a_new_keeper_takes_over_what_survived_the_old_one(keeper: Running) -> None:
     before = keeper.kept()
     keeper.process.kill()
-    out, _ = keeper.process.communicate()
+    _, err = keeper.process.communicate()
     keeper.begin()
     assert keeper.kept() == before
     assert before["b-1"] is not None
     send_signal(before["b-1"], signal.SIGKILL)
     until(lambda: keeper.kept()["b-1"] not in (None, before["b-1"]))
     assert keeper.kept()["a-1"] == before["a-1"]
-    assert "b-1" in out
+    assert "b-1" in err
     assert log_tail(keeper.home, "b-1") == []
 
 

@@ -41,7 +41,7 @@ def test_a_damaged_memory_is_named(home: Home, text: str) -> None:
 
 
 def test_two_starts_at_a_time_are_refused(home: Home) -> None:
-    with home.locked(), pytest.raises(Unavailable, match="another 'up' or 'down'"):
+    with home.locked(), pytest.raises(Unavailable, match="another 'up', 'down'"):
         home.locked().__enter__()
     with home.locked():
         pass
