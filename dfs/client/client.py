@@ -10,6 +10,7 @@ import builtins
 import io
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
@@ -25,7 +26,7 @@ from dfs.client.read_file import ReadFile
 from dfs.client.reading import open_file
 from dfs.client.write_file import TextWriteFile, WriteFile
 from dfs.errors import BadArgument, NotADirectory, NotFound
-from dfs.limits import FRAME_BYTES, SLICE_BYTES
+from dfs.limits import FRAME_BYTES, READ_AGAIN_MAX, SLICE_BYTES
 from dfs.paths import child_path, join_path, split_path
 from dfs.wire import namespace as wire
 from dfs.wire.appending import Append
@@ -115,7 +116,10 @@ class Client:
                 target.write(pieces)
 
     def read_bytes(self, path: str) -> bytes:
-        """The whole content of a file."""
+        """The whole content of a file; one that is replaced meanwhile is read from its start."""
+        for _ in range(READ_AGAIN_MAX):
+            with self._open_raw(path) as file, suppress(NotFound):
+                return file.readall()
         with self._open_raw(path) as file:
             return file.readall()
 

@@ -71,6 +71,11 @@ class MemoryTable:
         self._keys: dict[str, list[bytes]] = {name: [] for name in tables}
         self._undo: list[tuple[str, bytes, bytes | None]] = []
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tables there are."""
+        return tuple(self._rows)
+
     def get(self, table: str, key: bytes) -> bytes | None:
         return self._rows[table].get(key)
 

@@ -17,10 +17,12 @@ from dfs.client.core import ClientCore
 from dfs.client.effects import Operation
 from dfs.client.namenode import ClientSettings, Namenode
 from dfs.errors import BadArgument
-from dfs.events import Now, Peer, Role
+from dfs.events import Action, Now, Peer, Role
 from dfs.limits import SECOND_NS, WRITE_AHEAD_FRAMES
 from dfs.net.step import PlainStep
-from dfs.testing.world import Node, Process, World
+from dfs.testing.node import Node, Process
+from dfs.testing.users import UserKilled
+from dfs.testing.world import World
 
 T = TypeVar("T")
 
@@ -29,7 +31,7 @@ HANG_NS = 600 * SECOND_NS
 
 
 class ClientMachine:
-    """The memory of a client process. It is never killed."""
+    """The memory of a client process. Killed, it is not started again."""
 
     def __init__(self) -> None:
         self.core = ClientCore()
@@ -39,7 +41,7 @@ class ClientMachine:
         return Process(PlainStep(self.core), _no_work, self._collect)
 
     def lose_process(self) -> None:
-        raise AssertionError("clients are not killed in simulations")
+        self.running.clear()
 
     def lose_power(self, rng: Random) -> None:
         self.lose_process()
@@ -79,7 +81,7 @@ class SimulatedRunning(Generic[T]):
             self._machine.running[self.number] = self
             return actions
 
-        self._world.inject(self._node, start)
+        self._inject(start)
 
     def wait(self, timeout_ns: int | None = None) -> T:
         """Its result, or its error raised."""
@@ -99,7 +101,7 @@ class SimulatedRunning(Generic[T]):
     def feed_at_once(self, item: object) -> None:
         """Hand it an item without waiting."""
         feed = self._machine.core.feed
-        self._world.inject(self._node, lambda now: feed(self.number, item, now))
+        self._inject(lambda now: feed(self.number, item, now))
 
     def drain(self) -> None:
         """Wait until it has taken everything fed to it."""
@@ -118,6 +120,11 @@ class SimulatedRunning(Generic[T]):
         if not self.done:
             self.done, self._result, self._error = True, result, error
 
+    def _inject(self, call: Callable[[Now], list[Action]]) -> None:
+        if self._node.process is None:
+            raise UserKilled
+        self._world.inject(self._node, call)
+
     def _pass_time(self, is_true: Callable[[], bool], limit_ns: int) -> None:
         self._world.run_until(is_true, limit_ns, f"operation {self.number} of the client")
 
@@ -131,6 +138,11 @@ class SimulatedConnection:
         self._machine = ClientMachine()
         self._node = world.add(Peer(Role.CLIENT, name), (), self._machine)
         self._keeper = self.start(self.namenode.keep_session())
+
+    @property
+    def node(self) -> Node:
+        """The process."""
+        return self._node
 
     @property
     def core(self) -> ClientCore:

@@ -26,7 +26,8 @@ from dfs.namenode.table import MemoryTable, Table
 from dfs.net.step import JournalStep, PlainStep
 from dfs.testing.client import SimulatedConnection
 from dfs.testing.disk import MemoryDisk
-from dfs.testing.world import Node, Process, World
+from dfs.testing.node import Node, Process
+from dfs.testing.world import World
 
 CLUSTER = "simulated"
 SEGMENT_BYTES = 256 * KIB
@@ -54,7 +55,8 @@ class NamenodeMachine:
         keepers = Keepers(HOST, self._settings.files.min_durable, core.nodes, self.table, log)
         step.keep_elsewhere(keepers)
         step.run([], now)
-        return Process(step, _no_work, self._check_some_rows(log))
+        checks = self._check_some_rows(log)
+        return Process(step, _no_work, checks, self.disk.check_running)
 
     def _check_some_rows(self, log: Log) -> Callable[[], None]:
         """A check of a few rows after each turn, all tables in time, then from the start again."""
@@ -70,7 +72,14 @@ class NamenodeMachine:
         """The core of the process, or several joined into one."""
         return NamespaceCore(self._settings, table, now)
 
+    def replayed(self) -> MemoryTable:
+        """What the log says; only while the process is down."""
+        table = MemoryTable(table_names(self.modules))
+        open_journal(self.disk, table, self.modules, CLUSTER, SEGMENT_BYTES)
+        return table
+
     def lose_process(self) -> None:
+        self.disk.gone()
         self.table.abort()
 
     def lose_power(self, rng: Random) -> None:
@@ -101,10 +110,11 @@ class DatanodeMachine:
         scan = store.scan()
         core = DatanodeCore(self._settings, scan, SpaceMeasured(*self.disk.space()), now)
         copies = LogCopies(self.disk, CLUSTER, SEGMENT_BYTES)
-        return Process(PlainStep(core), with_log(store.execute, copies))
+        execute = with_log(store.execute, copies)
+        return Process(PlainStep(core), execute, check_running=self.disk.check_running)
 
     def lose_process(self) -> None:
-        pass  # what was written stays in the page cache
+        self.disk.gone()  # what was written stays in the page cache
 
     def lose_power(self, rng: Random) -> None:
         self.disk.crash(rng)
@@ -124,6 +134,7 @@ class StorageCluster:
         namenode: NamenodeMachine | None = None,
     ) -> None:
         self.world = World(seed, replay)
+        self.capacity_bytes = capacity_bytes
         self._machine = namenode or NamenodeMachine(Files(replication=replication))
         self.namenode = self.world.add(NAMENODE, NAMENODE_ENDPOINTS, self._machine)
         self.datanodes = [
@@ -136,10 +147,19 @@ class StorageCluster:
         """The namenode's view."""
         return self._machine.table
 
-    def disk_of(self, datanode: Node) -> MemoryDisk:
-        """The disk of a datanode."""
+    def replayed(self) -> MemoryTable:
+        """What the namenode's log says; only while the namenode is down."""
+        return self._machine.replayed()
+
+    def disk_of(self, node: Node) -> MemoryDisk:
+        """The disk of the namenode or a datanode."""
+        assert isinstance(node.machine, NamenodeMachine | DatanodeMachine)
+        return node.machine.disk
+
+    def replace_disk(self, datanode: Node) -> None:
+        """Give a datanode that is down an empty disk."""
         assert isinstance(datanode.machine, DatanodeMachine)
-        return datanode.machine.disk
+        datanode.machine.disk = MemoryDisk(self.capacity_bytes)
 
     def connect(self, name: str = "anna", timeout_ns: int = 60 * SECOND_NS) -> SimulatedConnection:
         """The connection of a new client process, on a host of its own."""

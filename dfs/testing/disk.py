@@ -14,6 +14,8 @@ Names are the same: changes of names wait in a journal until their folder is syn
   random part, torn at sector borders. A preallocated or grown size that was not synced may
   survive without its bytes.
 * Files opened before a crash are dead after it.
+* ``halt`` ends the process inside a call, before or behind its effect: ``Halted`` goes through
+  the process up to whoever runs it. Until the process is ``gone`` no call has an effect.
 
 The same calls with the same ``rng`` leave the same disk.
 """
@@ -29,6 +31,10 @@ from typing import TypeAlias
 
 SECTOR_BYTES = 512
 ANY_CALL = "*"
+
+
+class Halted(BaseException):
+    """The process that called the disk ended in that call; nothing of it may catch this."""
 
 
 class _Node:
@@ -164,6 +170,8 @@ class MemoryDisk:
         self._durable: dict[str, _Node] = {}
         self._journal: list[_Change] = []
         self._failures: list[tuple[str, int, int]] = []
+        self._halts: list[tuple[str, int, bool]] = []
+        self._has_halted = False
 
     # -- the seam
 
@@ -246,6 +254,7 @@ class MemoryDisk:
             _rename_in(self._durable, change)
         self._journal.clear()
         self._failures.clear()
+        self.gone()
         self.crashes += 1
         self._live = dict(self._durable)
         for node in self._live.values():
@@ -261,6 +270,31 @@ class MemoryDisk:
         assert nth > 0, "calls are counted from 1"
         self._failures.append((call, self._count(call) + nth, number))
 
+    def halt(self, call: str, nth: int = 1, *, behind: bool = False) -> None:
+        """End the process in the ``nth`` call of this name, before or ``behind`` its effect."""
+        assert nth > 0, "calls are counted from 1"
+        self._halts.append((call, self._count(call) + nth, behind))
+
+    def check_running(self) -> None:
+        """Raise ``Halted`` if the process ended in a call; to be asked before it is heard again."""
+        if self._has_halted:
+            raise Halted
+
+    def gone(self) -> None:
+        """The process that used the disk is gone, and no other one is told to halt."""
+        self._halts.clear()
+        self._has_halted = False
+
+    def spare(self) -> None:
+        """No failure that was ordered and has not happened will happen any more."""
+        self._failures.clear()
+        self._halts.clear()
+
+    def has_unsynced_writes(self, folder: str) -> bool:
+        """Would a loss of power lose bytes of a file in this folder?"""
+        inside = (node for name, node in self._live.items() if posixpath.dirname(name) == folder)
+        return any(data is not None for node in inside for _, data in node.unsynced)
+
     def flip_bit(self, name: str, offset: int, bit: int = 0) -> None:
         """Damage a file silently, on the medium and in what is read."""
         node = self._node(_clean(name))
@@ -272,6 +306,11 @@ class MemoryDisk:
         """What a reader of the file would see; no call is counted."""
         return bytes(self._node(_clean(name)).live)
 
+    def durable_content(self, name: str) -> bytes | None:
+        """What of the file a loss of power is sure to leave; None: not even its name."""
+        node = self._durable.get(_clean(name))
+        return None if node is None else bytes(node.durable)
+
     def all_names(self) -> list[str]:
         """The files in every folder, sorted; no call is counted."""
         return sorted(self._live)
@@ -279,8 +318,14 @@ class MemoryDisk:
     # -- inside
 
     def enter(self, call: str, name: str) -> None:
-        """Count a call, and raise the error that was ordered for it."""
+        """Count a call, and raise the error or the end that was ordered for it."""
+        self.check_running()
         self.calls[call] += 1
+        for halt in self._halts:
+            if halt[0] in (call, ANY_CALL) and self._count(halt[0]) == halt[1]:
+                self._has_halted = True
+                if not halt[2]:
+                    raise Halted
         for failure in self._failures:
             if failure[0] in (call, ANY_CALL) and self._count(failure[0]) == failure[1]:
                 self._failures.remove(failure)

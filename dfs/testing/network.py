@@ -8,6 +8,8 @@
   overtake each other, and connections break for no reason.
 * A partition lets nothing through and tells nobody. When it has lasted as long as the
   heartbeats take, the connections across it are lost, on both sides.
+* A silent process, one that is paused, gets what is sent to it. After as long as the heartbeats
+  take its connections are lost on the other side; a new one is not answered.
 
 Every message goes through the codec, as on a real wire.
 """
@@ -92,6 +94,7 @@ class Network:
         self._at: dict[str, Peer] = {}
         self._up: dict[Peer, _Links] = {}
         self._apart: dict[tuple[Peer, Peer], None] = {}
+        self._silent: dict[Peer, int] = {}
         self._last_link = 0
 
     # -- processes come and go
@@ -104,6 +107,7 @@ class Network:
     def crash(self, peer: Peer) -> None:
         """A process is gone; the others hear of it a moment later."""
         links = self._up.pop(peer)
+        self._silent.pop(peer, None)
         for connection, end in links.by_number.values():
             end.is_open = False
             if connection.is_connected:
@@ -167,6 +171,26 @@ class Network:
 
         self._schedule(HEARTBEAT_LOST_NS, check)
 
+    # -- silence
+
+    def silence(self, peer: Peer) -> None:
+        """A process says nothing any more, heartbeats included."""
+        self._silent[peer] = self._now().mono_ns
+        began_ns = self._silent[peer]
+        self._schedule(HEARTBEAT_LOST_NS, lambda: self._lose_if_still_silent(peer, began_ns))
+
+    def end_silence(self, peer: Peer) -> None:
+        """It speaks again."""
+        self._silent.pop(peer, None)
+
+    def _lose_if_still_silent(self, peer: Peer, began_ns: int) -> None:
+        if self._silent.get(peer) != began_ns:
+            return
+        for connection, end in list(self._up[peer].by_number.values()):
+            if connection.is_connected:
+                self._lose(connection, connection.other(end), "it is silent")
+                self._break_later(connection, end, "the connection broke")
+
     # -- connections
 
     def _connect(self, sender: Peer, to: Peer, endpoints: tuple[str, ...], first: Frame) -> None:
@@ -187,7 +211,8 @@ class Network:
         near, far = connection.near, connection.far
         if not near.is_open:
             return
-        if self._is_apart(near.owner, there) or self._is_apart(there, near.owner):
+        apart = self._is_apart(near.owner, there) or self._is_apart(there, near.owner)
+        if apart or there in self._silent:
             reason = "no answer"
             self._schedule(FIRST_CONTACT_NS, lambda: self._lose(connection, near, reason))
         elif there not in self._up:

@@ -1,35 +1,73 @@
 """Random faults of a storage cluster, within what it promises to survive.
 
-One at a time: the namenode or one datanode is killed or loses power; one datanode and
-the namenode do not hear each other, in one direction or both; the whole room loses
-power; a bit of a chunk flips, always on the first datanode, so that good copies are
-left. What is down comes back after a while. Each seed also has its own kind of bad
-network, some a good one.
+Each seed switches a random part of the kinds on (Groce et al., "Swarm Testing", ISSTA 2012), has
+its own kind of bad network, some a good one, and one or two faults at a time:
+
+* processes are killed, machines lose power, each alone or all at once;
+* a process ends in a call of its disk, before the effect of the call or right behind it;
+* a process is paused: it does nothing, and what it gets waits;
+* two processes do not hear each other, in one direction or both;
+* a disk is full for a while, that of one datanode, of all, of the namenode; a call of a disk fails;
+* a wall clock jumps;
+* a user's process is killed;
+* a bit of a chunk flips, or a disk is lost: always on the first datanode, so that good copies
+  are left.
+
+What went down comes back when its fault is over.
 """
 
 from __future__ import annotations
 
-from dfs.limits import MS_NS
+from collections.abc import Callable
+
+from dfs.limits import KIB, MS_NS, SECOND_NS
 from dfs.testing.cluster import StorageCluster
+from dfs.testing.disk import MemoryDisk
 from dfs.testing.network import Faults
-from dfs.testing.world import Node
+from dfs.testing.node import Node
 
 DELAYS_MS = (5, 50, 500, 3000)
 OUTAGES_MS = (100, 2000, 25_000)
-KINDS = ("namenode", "datanode", "datanode", "partition", "everything", "rot")
+ROOM_MAX_BYTES = 256 * KIB
+CALLS_MAX = (1, 5, 40)
+CLOCK_JUMP_MAX_S = 3600
+HALTING = ("sync", "sync", "sync_folder", "rename", "write_at", "create", "unlink", "*")
+FAILING = ("sync", "write_at", "rename", "sync_folder", "create")
+
+Undo = Callable[[], None]
 
 
 class StorageFaults:
-    """One fault after the other, from ``begin`` to ``end``."""
+    """One or two faults at a time, from ``begin`` to ``end``.
 
-    def __init__(self, cluster: StorageCluster) -> None:
+    ``kill_user`` kills one of the users' processes and sees to it that another takes its place.
+    """
+
+    def __init__(self, cluster: StorageCluster, kill_user: Callable[[], None]) -> None:
         self._cluster = cluster
         self._world = cluster.world
         self._rng = cluster.world.rng("faults")
+        self._kill_user = kill_user
+        self._kept_down: dict[Node, None] = {}
         self._has_ended = False
+        kinds: list[Callable[[], Undo]] = [
+            self._kill_namenode,
+            self._kill_datanode,
+            self._kill_everything,
+            self._halt,
+            self._pause,
+            self._part,
+            self._fill_disks,
+            self._fail_call,
+            self._jump_clock,
+            self._end_user,
+            self._rot,
+            self._lose_disk,
+        ]
+        self._kinds = [kind for kind in kinds if self._rng.random() < 0.5] or [self._kill_datanode]
 
     def begin(self) -> None:
-        """Spoil the network and plan the first fault."""
+        """Spoil the network and plan the first faults."""
         rng = self._rng
         self._world.network.faults = Faults(
             delay_max_ns=rng.choice((1, 5, 50)) * MS_NS,
@@ -38,15 +76,23 @@ class StorageFaults:
             overtake=rng.choice((0.0, 0.0, 0.01)),
             break_link=rng.choice((0.0, 0.005)),
         )
-        self._plan()
+        for _ in range(rng.choice((1, 2))):
+            self._plan()
 
     def end(self) -> None:
-        """No more faults: the network is good and everything is started."""
+        """No more faults: network and disks are good and everything is started."""
         self._has_ended = True
+        self._kept_down.clear()
         self._world.network.faults = Faults()
         self._world.network.heal()
-        for node in (self._cluster.namenode, *self._cluster.datanodes):
-            self._world.boot(node)
+        for node in self._nodes():
+            disk = self._disk_of(node)
+            disk.spare()
+            disk.capacity_bytes = self._cluster.capacity_bytes
+            self._world.resume(node)
+        self._start_what_is_down()
+
+    # -- one after the other
 
     def _plan(self) -> None:
         delay_ms = self._rng.randint(1, self._rng.choice(DELAYS_MS))
@@ -56,46 +102,125 @@ class StorageFaults:
         """Let something happen, and plan the recovery."""
         if self._has_ended:
             return
-        rng = self._rng
-        kind = rng.choice(KINDS)
-        struck = self._struck(kind)
+        undo = self._rng.choice(self._kinds)()
+        down_ms = self._rng.randint(10, self._rng.choice(OUTAGES_MS))
+        self._world.after(down_ms * MS_NS, lambda: self._recover(undo))
+
+    def _recover(self, undo: Undo) -> None:
+        if not self._has_ended:
+            undo()
+            self._start_what_is_down()
+            self._plan()
+
+    def _start_what_is_down(self) -> None:
+        for node in self._nodes():
+            if node not in self._kept_down:
+                self._world.boot(node)
+
+    def _nodes(self) -> list[Node]:
+        return [self._cluster.namenode, *self._cluster.datanodes]
+
+    def _any_node(self) -> Node:
+        """The namenode as often as some datanode."""
+        return self._rng.choice([self._cluster.namenode, self._rng.choice(self._cluster.datanodes)])
+
+    def _disk_of(self, node: Node) -> MemoryDisk:
+        return self._cluster.disk_of(node)
+
+    # -- processes and machines
+
+    def _kill_namenode(self) -> Undo:
+        return self._kill([self._cluster.namenode], power=self._rng.random() < 0.5)
+
+    def _kill_datanode(self) -> Undo:
+        return self._kill([self._rng.choice(self._cluster.datanodes)], self._rng.random() < 0.5)
+
+    def _kill_everything(self) -> Undo:
+        return self._kill(self._nodes(), power=True)
+
+    def _kill(self, struck: list[Node], power: bool) -> Undo:
         for node in struck:
-            self._world.kill(node, power=kind == "everything" or rng.random() < 0.5)
-        down_ms = rng.randint(10, rng.choice(OUTAGES_MS))
-        self._world.after(down_ms * MS_NS, lambda: self._recover(struck))
+            self._world.kill(node, power=power)
+            self._kept_down[node] = None
 
-    def _struck(self, kind: str) -> list[Node]:
-        """The nodes that go down; what takes none down is done here."""
-        namenode, datanodes = self._cluster.namenode, self._cluster.datanodes
-        match kind:
-            case "namenode":
-                return [namenode]
-            case "datanode":
-                return [self._rng.choice(datanodes)]
-            case "everything":
-                return [namenode, *datanodes]
-            case "partition":
-                self._part(self._rng.choice(datanodes), namenode)
-            case "rot":
-                self._rot(datanodes[0])
-        return []
+        def undo() -> None:
+            for node in struck:
+                self._kept_down.pop(node, None)
 
-    def _part(self, datanode: Node, namenode: Node) -> None:
-        self._world.note(datanode.peer, "is parted from the namenode")
+        return undo
+
+    def _halt(self) -> Undo:
+        node, call = self._any_node(), self._rng.choice(HALTING)
+        behind = self._rng.random() < 0.5
+        nth = self._rng.randint(1, self._rng.choice(CALLS_MAX))
+        self._disk_of(node).halt(call, nth, behind=behind)
+        return _nothing
+
+    def _pause(self) -> Undo:
+        node = self._any_node()
+        self._world.pause(node)
+        return lambda: self._world.resume(node)
+
+    def _jump_clock(self) -> Undo:
+        node = self._any_node()
+        seconds = self._rng.randint(-CLOCK_JUMP_MAX_S, CLOCK_JUMP_MAX_S)
+        self._world.note(node.peer, f"has a clock that is {seconds} s ahead")
+        node.wall_ahead_ns = seconds * SECOND_NS
+        return _nothing
+
+    def _end_user(self) -> Undo:
+        self._kill_user()
+        return _nothing
+
+    # -- the network
+
+    def _part(self) -> Undo:
+        nodes = list(self._world.nodes.values())
+        one, other = self._rng.choice(nodes), self._rng.choice(nodes)
+        self._world.note(one.peer, f"is parted from {other.peer.name}")
         both_ways = self._rng.random() < 0.5
-        self._world.network.part(datanode.peer, namenode.peer, both_ways=both_ways)
+        self._world.network.part(one.peer, other.peer, both_ways=both_ways)
+        return self._world.network.heal
 
-    def _rot(self, datanode: Node) -> None:
-        disk = self._cluster.disk_of(datanode)
+    # -- disks
+
+    def _fill_disks(self) -> Undo:
+        """No room on one disk, or on those of all datanodes."""
+        struck = self._rng.choice(([self._any_node()], self._cluster.datanodes))
+        for node in struck:
+            disk = self._disk_of(node)
+            disk.capacity_bytes = disk.used_bytes + self._rng.randint(0, ROOM_MAX_BYTES)
+            self._world.note(node.peer, "has a full disk")
+
+        def undo() -> None:
+            for node in struck:
+                self._disk_of(node).capacity_bytes = self._cluster.capacity_bytes
+
+        return undo
+
+    def _fail_call(self) -> Undo:
+        node, call = self._any_node(), self._rng.choice(FAILING)
+        self._disk_of(node).fail(call, self._rng.randint(1, self._rng.choice(CALLS_MAX)))
+        return _nothing
+
+    def _rot(self) -> Undo:
+        datanode = self._cluster.datanodes[0]
+        disk = self._disk_of(datanode)
         chunks = [name for name in disk.all_names() if name.endswith(".chunk")]
         if chunks:
             name = self._rng.choice(chunks)
             offset = self._rng.randrange(len(disk.content(name)))
             disk.flip_bit(name, offset, self._rng.randrange(8))
             self._world.note(datanode.peer, f"flips a bit of {name} at {offset}")
+        return _nothing
 
-    def _recover(self, nodes: list[Node]) -> None:
-        self._world.network.heal()
-        for node in nodes:
-            self._world.boot(node)
-        self._plan()
+    def _lose_disk(self) -> Undo:
+        datanode = self._cluster.datanodes[0]
+        undo = self._kill([datanode], power=True)
+        self._cluster.replace_disk(datanode)
+        self._world.note(datanode.peer, "has lost its disk")
+        return undo
+
+
+def _nothing() -> None:
+    """A fault that is over by itself, or that starting what is down ends."""

@@ -10,9 +10,16 @@ Each concern draws from a stream of its own (``rng("net")``, ``rng("work")``), s
 a draw more in one does not shift the others. Work is done at a drawn moment and its
 end is told at a later one: a crash between finds it done and not told.
 
-A ``DfsError`` out of a step or a boot is a process that ends, as in production. Any other
-exception is a bug: the simulation fails, with the seed, the last lines and the command
-that replays it.
+A *user* is a program that waits: a thread that runs only while the world stands still, and
+never two of them at once. So people do things at the same time, and all of it still follows
+from the seed.
+
+A *paused* process is alive and does nothing: what arrives waits, its deadlines pass, and others
+take it for silent. Each node has a wall clock of its own.
+
+A ``DfsError`` out of a step or a boot is a process that ends, as in production, and so is
+``Halted``, the end of a process inside a call of its disk. Any other exception is a bug: the
+simulation fails, with the seed, the last lines and the command that replays it.
 """
 
 from __future__ import annotations
@@ -21,16 +28,17 @@ import heapq
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn
 
 from dfs.errors import DfsError
 from dfs.events import Action, Event, Hangup, Note, Now, Peer, Received, Reply, Send, Work, WorkDone
 from dfs.limits import MS_NS, SECOND_NS, STEP_MAX_EVENTS
-from dfs.net.step import Step
+from dfs.testing.disk import Halted
 from dfs.testing.network import Network
+from dfs.testing.node import Machine, Node
 from dfs.testing.trace import Trace
+from dfs.testing.users import User
 
 WALL_START_NS = 1_800_000_000 * SECOND_NS
 TURN_MAX_NS = 100_000
@@ -41,42 +49,6 @@ class SimulationError(AssertionError):
     """Something happened that must never happen; the text says how to see it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A booted process: ``execute`` carries out its work, ``after_turn`` looks at its core."""
-
-    step: Step
-    execute: Callable[[Any], Any]
-    after_turn: Callable[[], None] = lambda: None
-
-
-class Machine(Protocol):
-    """What outlives a process."""
-
-    def boot(self, now: Now) -> Process:
-        """Start the process; raises ``DfsError`` when it cannot."""
-
-    def lose_process(self) -> None:
-        """The process was killed."""
-
-    def lose_power(self, rng: Random) -> None:
-        """The machine lost power: what was not synced is lost, or a random part of it."""
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """A process and its machine. ``boots`` counts; ``process`` is None while it is down."""
-
-    peer: Peer
-    endpoints: tuple[str, ...]
-    machine: Machine
-    process: Process | None = None
-    boots: int = 0
-    inbox: deque[Event] = field(default_factory=deque)
-    lanes: dict[int, deque[Work]] = field(default_factory=dict)
-    turn_at_ns: int | None = None
-
-
 class World:
     """Time, the nodes and the network. ``replay`` is the command that repeats this seed."""
 
@@ -85,11 +57,15 @@ class World:
         self.replay = replay
         self.trace = Trace()
         self.nodes: dict[Peer, Node] = {}
+        self.watch: Callable[[Node, Action], None] = lambda node, action: None
         self._now_ns = SECOND_NS
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = 0
         self._work_rng = self.rng("work")
         self._turn_rng = self.rng("turn")
+        self._halt_rng = self.rng("halt")
+        self._users: list[User] = []
+        self._user: User | None = None
         self.network = Network(
             self.rng("net"), self.after, self._deliver, self.note, lambda: self.now
         )
@@ -113,6 +89,10 @@ class World:
     def run_for(self, duration_ns: int) -> None:
         """Let so much time pass."""
         end_ns = self._now_ns + duration_ns
+        if self._user is not None:
+            self.after(duration_ns, _nothing)
+            self._user.wait(lambda: self._now_ns >= end_ns)
+            return
         while self._heap and self._heap[0][0] <= end_ns:
             self._next()
         self._now_ns = end_ns
@@ -120,8 +100,11 @@ class World:
     def run_until(self, is_true: Callable[[], bool], limit_ns: int, what: str) -> None:
         """Let time pass until something is true; fails when ``limit_ns`` were not enough."""
         end_ns = self._now_ns + limit_ns
+        if self._user is not None and not is_true():
+            self.after(limit_ns, _nothing)
+            self._user.wait(lambda: is_true() or self._now_ns >= end_ns)
         while not is_true():
-            if not self._heap or self._heap[0][0] > end_ns:
+            if self._user is not None or not self._heap or self._heap[0][0] > end_ns:
                 self.fail(f"within {limit_ns / SECOND_NS:g} s: {what} did not happen")
             self._next()
 
@@ -134,12 +117,41 @@ class World:
         ) from cause
 
     def note(self, peer: Peer, text: str) -> None:
+        """Add a line about a process to the trace."""
+        self.note_of(peer.name, text)
+
+    def note_of(self, who: str, text: str) -> None:
         """Add a line to the trace."""
-        self.trace.add(self._now_ns, peer.name, text)
+        self.trace.add(self._now_ns, who, text)
 
     def _next(self) -> None:
         self._now_ns, _, call = heapq.heappop(self._heap)
         call()
+        while (ready := next((user for user in self._users if user.is_ready()), None)) is not None:
+            self._turn_to(ready, ready.resume)
+
+    # -- users
+
+    def begin(self, program: Callable[[], None]) -> User:
+        """Start a user. What its program raises is raised by whoever lets time pass."""
+        user = User(program)
+        self._users.append(user)
+        self._turn_to(user, user.resume)
+        return user
+
+    def end(self, user: User) -> None:
+        """Kill a user where it waits; nothing happens if it has ended."""
+        if user is not self._user:
+            self._turn_to(user, user.kill)
+
+    def _turn_to(self, user: User, move: Callable[[], None]) -> None:
+        before, self._user = self._user, user
+        try:
+            move()
+        finally:
+            self._user = before
+        if user.has_ended and user in self._users:
+            self._users.remove(user)
 
     # -- nodes
 
@@ -155,7 +167,11 @@ class World:
             return
         node.boots += 1
         try:
-            node.process = node.machine.boot(self.now)
+            node.process = node.machine.boot(self._now_at(node))
+        except Halted:
+            self.note(node.peer, "halts while it starts")
+            self._lose_machine(node, power=True)
+            return
         except DfsError as error:
             self.note(node.peer, f"does not start: {error.message}")
             return
@@ -171,15 +187,30 @@ class World:
             return
         self.note(node.peer, "loses power" if power else "is killed")
         self._stop(node)
-        if power:
-            node.machine.lose_power(self.rng(f"crash/{node.peer.name}/{node.boots}"))
-        else:
-            node.machine.lose_process()
+        self._lose_machine(node, power=power)
+
+    def pause(self, node: Node) -> None:
+        """Stop a process where it is, as SIGSTOP does; nothing happens if it is down."""
+        if node.process is not None and not node.is_paused:
+            self.note(node.peer, "is paused")
+            node.is_paused = True
+            self.network.silence(node.peer)
+
+    def resume(self, node: Node) -> None:
+        """Let a paused process go on."""
+        if node.is_paused:
+            self.note(node.peer, "goes on")
+            node.is_paused = False
+            self.network.end_silence(node.peer)
+            held, node.held = node.held, []
+            for call in held:
+                self.after(0, call)
+            self._plan_turn(node)
 
     def inject(self, node: Node, call: Callable[[Now], list[Action]]) -> None:
         """Have a running process do something, and carry out the actions."""
         assert node.process is not None, f"{node.peer.name} is down"
-        self._carry_out(node, call(self.now))
+        self._carry_out(node, call(self._now_at(node)))
         node.process.after_turn()
         self._plan_turn(node)
 
@@ -188,7 +219,19 @@ class World:
         node.inbox.clear()
         node.lanes.clear()
         node.turn_at_ns = None
+        node.is_paused = False
+        node.held.clear()
         self.network.crash(node.peer)
+
+    def _lose_machine(self, node: Node, *, power: bool) -> None:
+        if power:
+            node.machine.lose_power(self.rng(f"crash/{node.peer.name}/{node.boots}"))
+        else:
+            node.machine.lose_process()
+
+    def _now_at(self, node: Node) -> Now:
+        """The time as a node's clocks have it."""
+        return Now(self._now_ns, WALL_START_NS + self._now_ns + node.wall_ahead_ns)
 
     # -- turns
 
@@ -200,7 +243,7 @@ class World:
 
     def _plan_turn(self, node: Node) -> None:
         """See to it that the node turns when it has events or its deadline has come."""
-        if node.process is None:
+        if node.process is None or node.is_paused:
             return
         deadline = self._now_ns if node.inbox else node.process.step.next_deadline()
         if deadline is None:
@@ -216,14 +259,20 @@ class World:
         if node.boots != boots or node.turn_at_ns != at_ns or node.process is None:
             return  # it was planned for an earlier moment, or the process is gone
         node.turn_at_ns = None
+        if node.is_paused:
+            return
         count = min(len(node.inbox), STEP_MAX_EVENTS)
         events = [node.inbox.popleft() for _ in range(count)]
         try:
-            actions = node.process.step.run(events, self.now)
+            actions = node.process.step.run(events, self._now_at(node))
+            node.process.check_running()
+        except Halted:
+            self._halt(node, "a step")
+            return
         except DfsError as error:
             self.note(node.peer, f"ends: {error.message}")
             self._stop(node)
-            node.machine.lose_process()
+            self._lose_machine(node, power=False)
             return
         except Exception as error:  # noqa: BLE001 - any other error is a bug to report
             self.fail(f"{node.peer.name} failed: {error!r}", error)
@@ -234,8 +283,16 @@ class World:
             self.fail(f"{node.peer.name} is not as it must be: {error}", error)
         self._plan_turn(node)
 
+    def _halt(self, node: Node, where: str) -> None:
+        """The process ended in a call of its disk: power is lost, or only the process."""
+        power = self._halt_rng.random() < 0.5
+        self.note(node.peer, f"halts in {where}" + (" and loses power" if power else ""))
+        self._stop(node)
+        self._lose_machine(node, power=power)
+
     def _carry_out(self, node: Node, actions: list[Action]) -> None:
         for action in actions:
+            self.watch(node, action)
             match action:
                 case Send():
                     self.network.send(node.peer, action)
@@ -265,8 +322,15 @@ class World:
     def _do_work(self, node: Node, boots: int, work: Work) -> None:
         if node.boots != boots or node.process is None:
             return
+        if node.is_paused:
+            node.held.append(lambda: self._do_work(node, boots, work))
+            return
         try:
             done = WorkDone(work.token, node.process.execute(work.task))
+            node.process.check_running()
+        except Halted:
+            self._halt(node, type(work.task).__name__)
+            return
         except Exception as error:  # noqa: BLE001 - as the pool does; the core decides
             done = WorkDone(work.token, error=error)
         self.note(node.peer, f"works: {type(work.task).__name__} {done.error or ''}")
@@ -277,6 +341,9 @@ class World:
     def _end_work(self, node: Node, boots: int, work: Work, done: WorkDone) -> None:
         if node.boots != boots or node.process is None:
             return
+        if node.is_paused:
+            node.held.append(lambda: self._end_work(node, boots, work, done))
+            return
         waiting = node.lanes[work.lane]
         waiting.popleft()
         if waiting:
@@ -284,6 +351,10 @@ class World:
         else:
             del node.lanes[work.lane]
         self._deliver(node.peer, done)
+
+
+def _nothing() -> None:
+    """A moment at which somebody who waits looks again."""
 
 
 def _describe(event: Event) -> str:

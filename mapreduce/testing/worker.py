@@ -27,7 +27,8 @@ from dfs.limits import MS_NS
 from dfs.net.step import PlainStep, Step
 from dfs.testing.client import SimulatedConnection, SimulatedRunning
 from dfs.testing.cluster import CLUSTER, NAMENODE_ENDPOINTS
-from dfs.testing.world import Process, World
+from dfs.testing.node import Process
+from dfs.testing.world import World
 from mapreduce.errors import RunCorrupt, UserCodeError
 from mapreduce.job import MapOutcome, MapTask, ReduceOutcome
 from mapreduce.job_class import Job

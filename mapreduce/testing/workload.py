@@ -17,7 +17,7 @@ from typing import TypeVar
 from dfs.errors import DfsError, Unavailable
 from dfs.limits import MS_NS, SECOND_NS
 from dfs.testing.network import Faults
-from dfs.testing.world import Node
+from dfs.testing.node import Node
 from mapreduce.job import Settings
 from mapreduce.job_class import Job
 from mapreduce.runners import cluster as cluster_runner

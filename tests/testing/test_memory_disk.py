@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from dfs.disk import Disk, LocalDisk
-from dfs.testing.disk import ANY_CALL, SECTOR_BYTES, MemoryDisk
+from dfs.testing.disk import ANY_CALL, SECTOR_BYTES, Halted, MemoryDisk
 
 
 def durable(disk: Disk, name: str, data: bytes) -> None:
@@ -224,3 +224,38 @@ def test_the_same_chance_leaves_the_same_disk() -> None:
         return {name: disk.content(name) for name in disk.all_names()}
 
     assert run() == run()
+
+
+@pytest.mark.parametrize(("behind", "left"), [(False, b"old"), (True, b"new")])
+def test_a_process_halts_in_a_call_before_or_behind_its_effect(behind: bool, left: bytes) -> None:
+    disk = MemoryDisk()
+    durable(disk, "f", b"old")
+    file = disk.open("f", write=True)
+    disk.halt("sync", 1, behind=behind)
+    file.write_at(0, b"new")
+    disk.check_running()
+    if behind:
+        file.sync()
+    else:
+        with pytest.raises(Halted):
+            file.sync()
+    for call in (disk.check_running, file.close, file.sync, lambda: disk.names("")):
+        with pytest.raises(Halted):
+            call()
+    disk.crash()
+    disk.check_running()
+    assert disk.content("f") == left
+
+
+def test_what_was_ordered_and_did_not_happen_can_be_taken_back() -> None:
+    disk = MemoryDisk()
+    disk.fail("create")
+    disk.halt("create")
+    disk.spare()
+    disk.create("f").write_at(0, b"x")
+    assert disk.durable_content("f") is None
+    assert disk.has_unsynced_writes("")
+    disk.halt("*")
+    disk.gone()
+    disk.open("f").sync()
+    assert not disk.has_unsynced_writes("")

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import pytest
 
@@ -16,87 +13,22 @@ from dfs.errors import Refused, StorageFault
 from dfs.events import (
     Action,
     Event,
-    LinkLost,
     Now,
     Origin,
     Peer,
     Received,
-    Reply,
     Role,
     Send,
     Work,
     WorkDone,
 )
 from dfs.limits import MS_NS, SECOND_NS
-from dfs.net.step import PlainStep
 from dfs.testing.cluster import StorageCluster
 from dfs.testing.network import HEARTBEAT_LOST_NS, Faults
-from dfs.testing.world import Node, Process, SimulationError, World
-from dfs.wire.common import Failed, Ok, Ping
-
-A = Peer(Role.DATANODE, "datanode-1")
-B = Peer(Role.DATANODE, "datanode-2")
-ROOT = Path(__file__).parents[2]
-
-
-class Recorder:
-    """A machine whose core keeps its events and answers pings; it may do more by ``react``."""
-
-    def __init__(self, react: Callable[[Event], list[Action]] | None = None) -> None:
-        self.events: list[Event] = []
-        self.worked: list[Any] = []
-        self.lost_power = 0
-        self._react = react or (lambda event: [])
-
-    def boot(self, now: Now) -> Process:
-        self.events.clear()
-        return Process(PlainStep(self), self.execute)
-
-    def execute(self, task: Any) -> Any:
-        if task == "bad":
-            raise OSError("the disk is gone")
-        self.worked.append(task)
-        return task
-
-    def lose_process(self) -> None:
-        pass
-
-    def lose_power(self, rng: Random) -> None:
-        self.lost_power += 1
-
-    def handle(self, event: Event, now: Now) -> list[Action]:
-        self.events.append(event)
-        if isinstance(event, Received) and event.message == Ping():
-            return [Reply(event.origin, Ok()), *self._react(event)]
-        return self._react(event)
-
-    def on_deadline(self, now: Now) -> list[Action]:
-        return []
-
-    def next_deadline(self) -> int | None:
-        return None
-
-
-class Pair:
-    """Two recorders in one world."""
-
-    def __init__(self, react: Callable[[Event], list[Action]] | None = None) -> None:
-        self.world = World(1, "the command")
-        self.a, self.b = Recorder(), Recorder(react)
-        self.node_a = self.world.add(A, ("sim://a",), self.a)
-        self.node_b = self.world.add(B, ("sim://b",), self.b)
-
-    def act(self, node: Node, *actions: Action) -> None:
-        self.world.inject(node, lambda now: list(actions))
-
-    def ping(self, request: int = 1) -> None:
-        self.act(self.node_a, Send(B, Ping(), request, endpoints=("sim://b",)))
-
-    def settle(self) -> None:
-        self.world.run_for(SECOND_NS)
-
-    def lost(self, recorder: Recorder) -> list[LinkLost]:
-        return [e for e in recorder.events if isinstance(e, LinkLost)]
+from dfs.testing.node import Process
+from dfs.testing.world import SimulationError, World
+from dfs.wire.common import Failed, Ping
+from tests.testing.pair import A, B, Pair, Recorder
 
 
 def test_messages_arrive_in_order_and_answers_return() -> None:
@@ -276,13 +208,16 @@ def test_messages_go_through_the_codec() -> None:
     assert (event.message, event.payload) == (Failed.of(Refused("no")), b"payload")
 
 
+ROOT = Path(__file__).parents[2]
+
+
 def digest_of(seed: int, hash_seed: str) -> str:
     """The digest of one seed in a process of its own."""
     program = (
         "from dfs.testing.cluster import StorageCluster\n"
         "from dfs.testing.workload import Workload\n"
         f"cluster = StorageCluster({seed})\n"
-        "Workload(cluster).run(30)\n"
+        "Workload(cluster, users=3).run(60)\n"
         "print(cluster.world.trace.count, cluster.world.trace.digest())\n"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
