@@ -18,6 +18,7 @@ from typing import NamedTuple
 from dfs.checksum import HASH_BYTES, chunk_digest, slice_count, slice_hashes
 from dfs.datanode.chain import Identity
 from dfs.datanode.chunkfile import Footer, ReplicaKey, are_u64, file_bytes, is_key
+from dfs.datanode.registration import NAMENODE
 from dfs.datanode.replicas import Inventory
 from dfs.datanode.tasks import Chore, DropFile, OpenFile, SealFile, WriteSlices
 from dfs.errors import BadArgument, DfsError, ReplicaFault, StorageFault, Unavailable
@@ -46,7 +47,7 @@ from dfs.limits import (
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok
 from dfs.wire.data import ChunkSlices, ReadChunk
-from dfs.wire.namespace import NodeAddress
+from dfs.wire.namespace import BadReplica, NodeAddress
 from dfs.wire.node import CopyReplica
 
 
@@ -142,14 +143,12 @@ class Copies:
             reason = message.text if isinstance(message, Failed) else "an unexpected answer"
             return self._next_source(copy, reason)
         if not copy.hashes and not self._accept_hashes(copy, message.hashes):
-            copy.missing.append(offset)
-            return self._next_source(copy, "its slice hashes do not match the digest")
+            return self._distrust(copy, offset, "its slice hashes do not match the digest")
         first = HASH_BYTES * (offset // SLICE_BYTES)
         length = copy.length_at(offset)
         expected = copy.hashes[first : first + HASH_BYTES * slice_count(length)]
         if message.offset != offset or len(payload) != length or slice_hashes(payload) != expected:
-            copy.missing.append(offset)
-            return self._next_source(copy, f"the bytes at {offset} do not match their hashes")
+            return self._distrust(copy, offset, f"the bytes at {offset} do not match their hashes")
         copy.unwritten += 1
         write = WriteSlices(copy.key, offset, payload)
         return [self._work(copy, Stage.WRITE, write), *self._ask(copy)]
@@ -174,7 +173,7 @@ class Copies:
         copy.progress_ns = now_ns
         if token.stage is Stage.SEAL:
             order = copy.order
-            self._inventory.stored(copy.key, order.length, order.digest, repair=True)
+            self._inventory.stored(copy.key, order.length, order.digest)
             del self._copies[copy.key]
             return [Reply(copy.origin, Ok()), Note(f"repaired {copy.key}")]
         if token.stage is Stage.WRITE:
@@ -219,6 +218,13 @@ class Copies:
             endpoints = source.reachable_from(self._me.host)
             actions.append(Send(_peer(source), ask, request, endpoints=endpoints))
         return actions
+
+    def _distrust(self, copy: _Copy, offset: int, reason: str) -> list[Action]:
+        """The source sent what it must not: let the namenode have it looked at."""
+        copy.missing.append(offset)
+        accusation = BadReplica(*copy.key, copy.sources[0].node)
+        told = Send(NAMENODE, accusation, next(self._numbers))
+        return [told, *self._next_source(copy, reason)]
 
     def _next_source(self, copy: _Copy, reason: str) -> list[Action]:
         left = copy.sources.pop(0)

@@ -5,7 +5,7 @@
 ``Writes``         chunks being written, each in its chain (rules: ``pipeline``)
 ``Reads``          slices of sealed replicas
 ``Copies``         repair
-``Orders``         delete, check; the trash
+``Orders``         delete, check, set aside; the trash
 ``LogKeeper``      a copy of the namenode's log
 ``Inventory``      what is held and how much room there is, shared by all of them
 =================  =============================================================
@@ -67,9 +67,15 @@ from dfs.wire.data import (
     SealChunk,
 )
 from dfs.wire.keeper import AppendLog, BeginLog, GetKeptLog, ReadKeptLog
-from dfs.wire.node import CheckReplica, CopyReplica, DeleteReplicas, Registered
+from dfs.wire.node import (
+    CheckReplica,
+    CopyReplica,
+    DeleteReplicas,
+    QuarantineReplicas,
+    Registered,
+)
 
-Order: TypeAlias = CopyReplica | DeleteReplicas | CheckReplica
+Order: TypeAlias = CopyReplica | DeleteReplicas | CheckReplica | QuarantineReplicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,7 @@ class DatanodeCore:
         inventory = Inventory(
             Replicas(scan.replicas), scan.highest_chunk, space, settings.reserve_bytes
         )
+        inventory.quarantined = scan.quarantined
         membership = Membership(
             settings.namenode_endpoints, settings.endpoints, settings.host, settings.rack
         )
@@ -145,7 +152,7 @@ class DatanodeCore:
                 return self._writes.drop(message)
             case ReadChunk():
                 return self._reads.read(origin, message)
-            case CopyReplica() | DeleteReplicas() | CheckReplica():
+            case CopyReplica() | DeleteReplicas() | CheckReplica() | QuarantineReplicas():
                 return self._order(origin, message, now_ns)
             case GetKeptLog() | ReadKeptLog() | AppendLog() | BeginLog():
                 return self._log_keeper.handle(origin, message, event.payload)
@@ -193,6 +200,8 @@ class DatanodeCore:
                 return self._orders.delete(origin, order)
             case CheckReplica():
                 return self._orders.check(origin, order)
+            case QuarantineReplicas():
+                return self._orders.quarantine(origin, order)
 
     def _link_lost(self, event: LinkLost, now_ns: int) -> list[Action]:
         if event.peer.role is Role.NAMENODE:

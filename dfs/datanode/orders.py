@@ -1,4 +1,4 @@
-"""Deleting and checking replicas on the namenode's order, and the node's own trash.
+"""Deleting, checking and setting aside replicas on the namenode's order; the node's own trash.
 
 A delete is a rename into the trash; the bytes go when ``REPLICA_TRASH_KEEP_NS`` is over,
 or at once while the disk has no room left for a chunk. Repeating an order is harmless.
@@ -13,13 +13,20 @@ from dfs.datanode.chunkfile import ReplicaKey, is_key
 from dfs.datanode.copies import Copies
 from dfs.datanode.reads import bad_replica
 from dfs.datanode.replicas import Inventory
-from dfs.datanode.tasks import NODE_LANE, CheckFile, Chore, EmptyTrash, TrashFiles
+from dfs.datanode.tasks import (
+    NODE_LANE,
+    CheckFile,
+    Chore,
+    EmptyTrash,
+    QuarantineFile,
+    TrashFiles,
+)
 from dfs.datanode.writes import Writes
 from dfs.errors import BadArgument, StorageFault, Unavailable
 from dfs.events import Action, Note, Origin, Reply, Work, WorkDone
 from dfs.limits import CHUNK_DEFAULT_BYTES, DELETE_MAX_REPLICAS, REPLICA_TRASH_KEEP_NS
 from dfs.wire.common import Failed, Ok
-from dfs.wire.node import CheckReplica, DeleteReplicas
+from dfs.wire.node import CheckReplica, DeleteReplicas, QuarantineReplicas, ReplicaId
 
 
 class TrashToken(NamedTuple):
@@ -70,7 +77,7 @@ class Trash:
 
 
 class Orders:
-    """Obeys ``DeleteReplicas`` and ``CheckReplica``."""
+    """Obeys ``DeleteReplicas``, ``CheckReplica`` and ``QuarantineReplicas``."""
 
     def __init__(
         self, node: str, inventory: Inventory, writes: Writes, copies: Copies, trash: Trash
@@ -83,14 +90,9 @@ class Orders:
 
     def delete(self, origin: Origin, order: DeleteReplicas) -> list[Action]:
         """Move replicas into the trash and end what is about to make them."""
-        keys = tuple(
-            ReplicaKey(r.chunk, r.generation)
-            for r in order.replicas[:DELETE_MAX_REPLICAS]
-            if is_key(r.chunk, r.generation)
-        )
-        if len(keys) != len(order.replicas):
-            fault = BadArgument(f"{len(order.replicas)} replicas: too many, or not all are ids")
-            return [Reply(origin, Failed.of(fault))]
+        keys = _keys(order.replicas)
+        if keys is None:
+            return [_bad_keys(origin, order.replicas)]
         if any(self._writes.is_sealing(key) for key in keys):
             busy = Unavailable(f"{self._node} is sealing one of these replicas: repeat the order")
             return [Reply(origin, Failed.of(busy))]
@@ -110,10 +112,14 @@ class Orders:
 
     def check(self, origin: Origin, order: CheckReplica) -> list[Action]:
         """Read a whole replica; one that is not here needs no reading."""
-        key = ReplicaKey(order.replica.chunk, order.replica.generation)
-        if not is_key(*key) or self._inventory.replicas.length(key) is None:
+        keys = _keys((order.replica,))
+        if keys is None:
+            return [_bad_keys(origin, (order.replica,))]
+        (key,) = keys
+        if self._inventory.replicas.length(key) is None:
+            self._inventory.missing(key)
             return [Reply(origin, Ok())]
-        return [Work(CheckToken(origin, key), CheckFile(key), lane=key.chunk)]
+        return [Work(CheckToken(origin, key), CheckFile(key, order.digest), lane=key.chunk)]
 
     def checked(self, token: CheckToken, event: WorkDone) -> list[Action]:
         """The replica is good, or bad and set aside."""
@@ -121,3 +127,31 @@ class Orders:
         if event.error is not None:
             actions += bad_replica(self._inventory, token.key, event.error)
         return actions
+
+    def quarantine(self, origin: Origin, order: QuarantineReplicas) -> list[Action]:
+        """Set replicas aside; one that a crash puts back is reported, and ordered away again."""
+        keys = _keys(order.replicas)
+        if keys is None:
+            return [_bad_keys(origin, order.replicas)]
+        actions: list[Action] = [Reply(origin, Ok())]
+        for key in keys:
+            if self._inventory.replicas.length(key) is not None:
+                self._inventory.set_aside(key, "quarantined")
+                token = Chore("quarantine", key)
+                actions.append(Work(token, QuarantineFile(key), lane=key.chunk))
+        return actions
+
+
+def _keys(replicas: tuple[ReplicaId, ...]) -> tuple[ReplicaKey, ...] | None:
+    """The keys of an order's replicas; None when they are too many or no keys."""
+    keys = tuple(
+        ReplicaKey(r.chunk, r.generation)
+        for r in replicas[:DELETE_MAX_REPLICAS]
+        if is_key(r.chunk, r.generation)
+    )
+    return keys if len(keys) == len(replicas) else None
+
+
+def _bad_keys(origin: Origin, replicas: tuple[ReplicaId, ...]) -> Reply:
+    fault = BadArgument(f"{len(replicas)} replicas: too many, or not all are ids")
+    return Reply(origin, Failed.of(fault))

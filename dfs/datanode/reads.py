@@ -99,9 +99,9 @@ class Reads:
 def bad_replica(inventory: Inventory, key: ReplicaKey, error: Exception) -> list[Action]:
     """What follows when a replica could not be read. Only what is proven is given up."""
     if isinstance(error, Corrupt):
-        inventory.lost(key, "corrupt")
+        inventory.set_aside(key, "corrupt")
         aside = Work(Chore("quarantine", key), QuarantineFile(key), lane=key.chunk)
         return [Note(f"quarantined {key}: {error}"), aside]
     if isinstance(error, NotFound):
-        inventory.lost(key, "missing")
+        inventory.missing(key)
     return [Note(f"cannot read {key}: {error}")]

@@ -3,12 +3,14 @@
 ::
 
     AWAY ──pause over──> REGISTERING ──Registered──> LEARNING ──epoch saved──> REPORTING
-      ^                       │ no answer, error                                  │ last page
-      └───────────────────────┴──── link lost, or unknown to the namenode ──── SERVING
+      ^                       │ no answer, error         └─ not full ─┐           │ last page
+      └───────────────────────┴─── link lost, or unknown to the namenode ──── SERVING
 
-A report is sent page by page, each confirmed before the next; behind it the news, one at a
-time. A word that is not confirmed in ``REQUEST_TRY_NS`` is said again: news as they are,
-a page by beginning a new report, since the namenode may have taken the first one.
+A report is sent page by page, each confirmed before the next; behind it the news, a batch
+at a time, the first one even if it is empty: it says that nothing waits. A namenode that
+has lived on while the link was broken asks for the news only. A word that is not confirmed in
+``REQUEST_TRY_NS`` is said again: news as they are, a page by beginning a new report,
+since the namenode may have taken the first one; so is a page or news that it refuses.
 Heartbeats go out on their own clock while REPORTING and SERVING and are not repeated.
 
 Epochs fence namenodes: only a ``Registered`` raises the epoch, it is saved before any
@@ -92,6 +94,9 @@ class Registration:
         self._report = 0
         self._page = 0
         self._rows = memoryview(b"")
+        self._incarnation = 0
+        self._reported_to = 0
+        self._owes_word = False
         self._last_note = ""
 
     def fence(self, epoch: int) -> DfsError | None:
@@ -115,7 +120,7 @@ class Registration:
                 return self._page_taken(now_ns)
             case Link.SERVING, Ok():
                 self._request = 0
-                self._inventory.news.popleft()
+                self._inventory.news_taken()
         return []
 
     def lost(self, reason: str, now_ns: int) -> list[Action]:
@@ -132,7 +137,7 @@ class Registration:
         if event.error is not None:
             return self.lost(f"the epoch could not be saved: {event.error}", now_ns)
         self.epoch = max(self.epoch, token.epoch)
-        return self._begin_report(now_ns) if self.link is Link.LEARNING else []
+        return self._catch_up(now_ns) if self.link is Link.LEARNING else []
 
     def space_measured(self, event: WorkDone) -> list[Action]:
         """The disk told its free space, which the next heartbeat carries."""
@@ -148,9 +153,10 @@ class Registration:
             return []
         if self._inventory.news_lost:
             return self._begin_report(now_ns)
-        if self._request or not self._inventory.news:
+        if self._request or not (self._inventory.has_news or self._owes_word):
             return []
-        return [self._send(self._inventory.news[0], now_ns)]
+        self._owes_word = False
+        return [self._send(self._inventory.next_news(), now_ns)]
 
     def next_deadline(self) -> int | None:
         """When something is to be sent or said again."""
@@ -180,7 +186,7 @@ class Registration:
                 return self.lost("the namenode does not answer", now_ns)
             case Link.REPORTING:
                 return self._begin_report(now_ns)
-        return [self._send(self._inventory.news[0], now_ns)]
+        return [self._send(self._inventory.next_news(), now_ns)]
 
     def _register(self, now_ns: int) -> Action:
         self.link = Link.REGISTERING
@@ -194,6 +200,9 @@ class Registration:
             used_bytes=self._inventory.replicas.used_bytes,
             highest_chunk=self._inventory.highest_chunk,
             epoch=self.epoch,
+            incarnation=self._reported_to,
+            sequence=self._inventory.sequence,
+            quarantined=self._inventory.quarantined,
         )
         return self._send(register, now_ns)
 
@@ -206,13 +215,30 @@ class Registration:
             )
         self._heartbeat_every_ns = message.heartbeat_ns
         self._heartbeat_due_ns = now_ns + message.heartbeat_ns
+        self._incarnation = message.incarnation
+        if message.full:
+            self._reported_to = 0
         if message.epoch == self.epoch:
-            return self._begin_report(now_ns)
+            return self._catch_up(now_ns)
         self.link = Link.LEARNING
         save = SaveEpoch(message.epoch)
         return [Work(EpochToken(message.epoch), save, lane=NODE_LANE)]
 
+    def _catch_up(self, now_ns: int) -> list[Action]:
+        """Say what the namenode does not know: everything, or what changed."""
+        if not self._reported_to:
+            return self._begin_report(now_ns)
+        return self._serve("registered again")
+
+    def _serve(self, text: str) -> list[Action]:
+        self.link = Link.SERVING
+        self._pause_ns = RETRY_PAUSE_NS
+        self._request = 0
+        self._owes_word = True
+        return self._note(text)
+
     def _begin_report(self, now_ns: int) -> list[Action]:
+        self._reported_to = 0
         self.link = Link.REPORTING
         self._pause_ns = RETRY_PAUSE_NS
         self._report += 1
@@ -230,11 +256,9 @@ class Registration:
         self._page += 1
         if self._page * _PAGE_BYTES < len(self._rows):
             return [self._send_page(now_ns)]
-        self.link = Link.SERVING
-        self._request = 0
         self._rows = memoryview(b"")
-        self._inventory.end_report()
-        return self._note("registered and reported")
+        self._reported_to = self._incarnation
+        return self._serve("registered and reported")
 
     def _refused(self, request: int, failed: Failed, now_ns: int) -> list[Action]:
         if request not in (self._request, self._heartbeat) or not request:
@@ -244,12 +268,9 @@ class Registration:
             return self.lost(failed.text, now_ns)
         if request != self._request:
             return self._note(f"heartbeat: {failed.text}")
-        if self.link is Link.REPORTING:
-            self._due_ns = now_ns + RETRY_PAUSE_NS  # then a new report begins
-            return self._note(f"chunk report: {failed.text}")
-        self._request = 0
-        dropped = self._inventory.news.popleft()
-        return [Note(f"{type(dropped).__name__}: {failed.text}")]
+        self.link = Link.REPORTING
+        self._due_ns = now_ns + RETRY_PAUSE_NS  # then a new report begins
+        return self._note(f"what this node holds was not taken: {failed.text}")
 
     def _beat(self, now_ns: int) -> list[Action]:
         self._heartbeat_due_ns = now_ns + self._heartbeat_every_ns
@@ -259,6 +280,7 @@ class Registration:
             free_bytes=self._inventory.room_bytes,
             used_bytes=self._inventory.replicas.used_bytes,
             capacity_bytes=space.capacity_bytes,
+            quarantined=self._inventory.quarantined,
         )
         endpoints = self._me.namenode_endpoints
         return [Send(NAMENODE, beat, self._heartbeat, endpoints=endpoints), *self._measure()]

@@ -1,11 +1,11 @@
 """What a datanode holds, in memory: sorted arrays, 24 bytes a replica.
 
 ``Replicas`` is the set of sealed replicas. ``Inventory`` adds the room on the disk and
-the *news*: what the namenode cannot know from the last chunk report. A report is a copy
-of the arrays as they were when it began, so everything that changes until its last page
-is confirmed is told again behind it; later only what nobody else tells it (a finished
-repair, a bad replica) is news. When the news outgrow their bound they are
-thrown away and a new report takes their place.
+the *news*: every change since the last chunk report, in numbered batches. A report is a
+copy of the arrays as they were when it began, and each batch is kept as it was sent until
+it is confirmed. So report and batches together are what the node holds, whatever gets
+lost on the way. When the news outgrow their bound they are thrown away and a new report takes
+their place.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 
 from dfs.datanode.chunkfile import ReplicaKey
 from dfs.datanode.tasks import SpaceMeasured
-from dfs.limits import NEWS_MAX
-from dfs.wire.node import ReplicaId, ReplicaLost, ReplicaStored
+from dfs.limits import NEWS_BATCH_MAX_REPLICAS, NEWS_MAX
+from dfs.wire.node import LostReplica, ReplicaId, ReplicaNews, StoredReplica
 
 ROW_BYTES = 24
 
@@ -88,7 +88,10 @@ class Replicas:
 
 
 class Inventory:
-    """The replicas of a node, its free space, and what the namenode has yet to hear."""
+    """The replicas of a node, its free space, and what the namenode has yet to hear.
+
+    ``sequence`` numbers the last news that were confirmed.
+    """
 
     def __init__(
         self, replicas: Replicas, highest_chunk: int, space: SpaceMeasured, reserve_bytes: int
@@ -96,10 +99,12 @@ class Inventory:
         self.replicas = replicas
         self.highest_chunk = highest_chunk
         self.space = space
-        self.news: deque[ReplicaStored | ReplicaLost] = deque()
+        self.quarantined = 0
+        self.sequence = 0
         self.news_lost = False
+        self._news: dict[ReplicaKey, StoredReplica | LostReplica] = {}
+        self._sent: ReplicaNews | None = None
         self._reserve_bytes = reserve_bytes
-        self._reporting = True
 
     def has_room(self, length: int) -> bool:
         """Would the reserve stay free after another ``length`` bytes?"""
@@ -114,39 +119,68 @@ class Inventory:
         """Count space as used until it is measured again."""
         self.space = self.space._replace(free_bytes=max(0, self.space.free_bytes - length))
 
-    def stored(self, key: ReplicaKey, length: int, digest: bytes, *, repair: bool) -> None:
-        """A replica is durable. A writer tells the namenode itself, a repair does not."""
+    # -- changes
+
+    def stored(self, key: ReplicaKey, length: int, digest: bytes) -> None:
+        """A replica is durable."""
         self.replicas.add(key, length)
         self.highest_chunk = max(self.highest_chunk, key.chunk)
-        if repair or self._reporting:
-            self._tell(ReplicaStored(ReplicaId(*key, length), digest))
+        self._tell(key, StoredReplica(ReplicaId(*key, length), digest))
 
     def deleted(self, key: ReplicaKey) -> None:
         """A replica goes into the trash because the namenode said so."""
         length = self.replicas.remove(key)
-        if length is not None and self._reporting:
-            self._tell(ReplicaLost(ReplicaId(*key, length), "deleted"))
+        if length is not None:
+            self._tell(key, LostReplica(ReplicaId(*key, length), "deleted"))
 
-    def lost(self, key: ReplicaKey, reason: str) -> None:
-        """A replica is corrupt or missing; told once."""
+    def set_aside(self, key: ReplicaKey, reason: str) -> None:
+        """A replica goes into quarantine: it is corrupt, or the namenode does not know it."""
         length = self.replicas.remove(key)
         if length is not None:
-            self._tell(ReplicaLost(ReplicaId(*key, length), reason))
+            self.quarantined += 1
+            self._tell(key, LostReplica(ReplicaId(*key, length), reason))
+
+    def missing(self, key: ReplicaKey) -> None:
+        """A replica is not here, though it was expected; told even when it never was."""
+        length = self.replicas.remove(key) or 0
+        self._tell(key, LostReplica(ReplicaId(*key, length), "missing"))
+
+    # -- what the namenode hears
 
     def begin_report(self) -> memoryview:
         """The rows of a full report. All news until now is in it."""
-        self.news.clear()
+        self._news.clear()
+        self._sent = None
         self.news_lost = False
-        self._reporting = True
+        self.sequence = 0
         return self.replicas.packed()
 
-    def end_report(self) -> None:
-        """The namenode has the last page."""
-        self._reporting = False
+    @property
+    def has_news(self) -> bool:
+        """Is there anything that the namenode has yet to confirm?"""
+        return bool(self._news) or self._sent is not None
 
-    def _tell(self, news: ReplicaStored | ReplicaLost) -> None:
-        if len(self.news) >= NEWS_MAX:
-            self.news.clear()
+    def next_news(self) -> ReplicaNews:
+        """The first batch that is not confirmed, maybe an empty one. It stays the same."""
+        if self._sent is None:
+            keys = list(islice(self._news, NEWS_BATCH_MAX_REPLICAS))
+            batch = [self._news.pop(key) for key in keys]
+            stored = tuple(x for x in batch if isinstance(x, StoredReplica))
+            lost = tuple(x for x in batch if isinstance(x, LostReplica))
+            self._sent = ReplicaNews(self.sequence + 1, stored, lost, bool(self._news))
+        return self._sent
+
+    def news_taken(self) -> None:
+        """The namenode confirmed the batch that was sent."""
+        assert self._sent is not None, "news are confirmed that were never sent"
+        self.sequence = self._sent.sequence
+        self._sent = None
+
+    def _tell(self, key: ReplicaKey, news: StoredReplica | LostReplica) -> None:
+        """Keep the latest word on a replica for the next batch."""
+        self._news.pop(key, None)
+        if len(self._news) >= NEWS_MAX:
+            self._news.clear()
             self.news_lost = True
         if not self.news_lost:
-            self.news.append(news)
+            self._news[key] = news

@@ -50,12 +50,17 @@ class SealedFiles:
         finally:
             file.close()
 
-    def check(self, key: ReplicaKey) -> None:
-        """Read and verify everything, the footer from the disk and not from the cache."""
+    def check(self, key: ReplicaKey, digest: bytes = b"") -> None:
+        """Read and verify everything, the footer from the disk and not from the cache.
+
+        ``digest``, unless empty, is the one that the chunk must have.
+        """
         self.forget(key)
         file = self._disk.open(sealed_path(key))
         try:
             footer = self._footer_of(key, file)
+            if digest and footer.digest != digest:
+                raise Corrupt(f"{key} is whole, but not the chunk that the namenode knows")
             for offset in range(0, footer.length, FRAME_BYTES):
                 length = min(FRAME_BYTES, footer.length - offset)
                 _read_verified(file, footer, offset, length)

@@ -65,8 +65,10 @@ class ChunkStore:
         trash = _keys_in(self._disk.names("trash"))
         known = [key.chunk for key, _ in replicas]
         known += [key.chunk for key in trash]
-        known += [key.chunk for key in _keys_in(self._disk.names("quarantine"))]
-        return tasks.Scan(replicas, trash, max(known, default=0), self._load_epoch(), remarks)
+        aside = _keys_in(self._disk.names("quarantine"))
+        known += [key.chunk for key in aside]
+        highest = max(known, default=0)
+        return tasks.Scan(replicas, trash, highest, self._load_epoch(), remarks, len(aside))
 
     def execute(self, task: tasks.Task) -> Any:
         """Do one task; the result and the errors are those of its class in ``tasks``."""
@@ -97,7 +99,7 @@ class ChunkStore:
             case tasks.ReadSlices():
                 return self._sealed.read(task)
             case tasks.CheckFile():
-                self._sealed.check(task.key)
+                self._sealed.check(task.key, task.digest)
             case tasks.QuarantineFile():
                 self._sealed.forget(task.key)
                 self._move((task.key,), "quarantine")

@@ -25,6 +25,7 @@ class Scan(NamedTuple):
     highest_chunk: int
     epoch: int
     remarks: list[str]
+    quarantined: int = 0
 
 
 class SpaceMeasured(NamedTuple):
@@ -100,9 +101,10 @@ class ReadSlices:
 
 @dataclass(frozen=True, slots=True)
 class CheckFile:
-    """Verify every byte of a sealed replica. Result: None."""
+    """Verify every byte of a sealed replica, and its digest if one is given. Result: None."""
 
     key: ReplicaKey
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

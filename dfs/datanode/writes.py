@@ -147,7 +147,7 @@ class Writes:
             case Phase.OPEN:
                 return self._settle(write, write.wrote(token.through))
             case _:
-                self._inventory.stored(write.key, write.received, write.digest, repair=False)
+                self._inventory.stored(write.key, write.received, write.digest)
                 return self._settle(write, write.sealed())
 
     def _failed(self, write: ChunkWrite, error: Exception) -> list[Action]:

@@ -166,6 +166,8 @@ def _apply_tree(table: Table, index: int, command: Command) -> None:
             put_row(table, "nodes", command.node.encode(), NodeRow(command.host, command.rack))
         case c.EpochRaised():
             put_number(table, EPOCH, command.epoch)
+            begin = get_number(table, NEXT_CHUNK, 1)
+            table.put("skipped", number_key(begin), number_key(command.next_chunk))
             _bump(table, NEXT_CHUNK, command.next_chunk - 1)
         case _:
             raise AssertionError(f"{command!r} is no command of module dfs")

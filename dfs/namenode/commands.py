@@ -225,7 +225,11 @@ class NodeJoined(Command, frozen=True):
 
 
 class EpochRaised(Command, frozen=True):
-    """This metadata is older than what the datanodes hold: orders before now are void."""
+    """This metadata is older than what the datanodes hold: orders before now are void.
+
+    The chunk ids up to ``next_chunk`` are skipped, which is kept: replicas that have them belong
+    to a later history of this cluster and are never deleted.
+    """
 
     TAG = 31
     epoch: int

@@ -38,10 +38,10 @@ from dfs.namenode.keys import EPOCH, ROOT, get_number, number_key
 from dfs.namenode.leases import end_lease
 from dfs.namenode.module import Command, Module, View
 from dfs.namenode.namespace import lease_row
-from dfs.namenode.nodes import Nodes
+from dfs.namenode.nodes import Introduction, Nodes
 from dfs.namenode.orders import Orders
 from dfs.namenode.replication import Replication
-from dfs.namenode.safemode import SafeMode
+from dfs.namenode.safemode import READ_ONLY, SafeMode
 from dfs.namenode.sessions import Sessions, earlier_answer
 from dfs.namenode.status import FULL, cluster_status
 from dfs.namenode.table import Table, scan_prefix
@@ -78,12 +78,12 @@ SENDERS: dict[type[Message], frozenset[Role]] = {
             m.List,
             m.Glob,
             m.Locate,
-            m.BadReplica,
         ),
         CLIENTS,
     ),
+    m.BadReplica: CLIENTS | DATANODES,
     **dict.fromkeys(
-        (n.Register, n.ReportPage, n.Heartbeat, n.ReplicaStored, n.ReplicaLost, Ok, Failed),
+        (n.Register, n.ReportPage, n.Heartbeat, n.ReplicaNews, Ok, Failed),
         DATANODES,
     ),
 }
@@ -107,7 +107,7 @@ class NamespaceCore:
     def __init__(self, settings: NamenodeSettings, table: Table, now: Now) -> None:
         self._settings = settings
         expected = tuple(key.decode() for key, _ in scan_prefix(table, "nodes", b"", b"\0"))
-        self._nodes = Nodes(settings.times, expected)
+        self._nodes = Nodes(settings.times, expected, incarnation=now.wall_ns)
         self._sessions = Sessions(settings.times.lease_ns)
         self._sessions.restore(table, now.mono_ns)
         self._safe = SafeMode(now.mono_ns)
@@ -148,7 +148,7 @@ class NamespaceCore:
         try:
             self._authorise(origin.peer, message)
             if isinstance(message, Ok | Failed):
-                return Decision(actions=self._replication.answered(view.table, event, now))
+                return Decision(actions=self._replication.answered(event, now))
             return self._dispatch(view, event, now)
         except DfsError as error:
             return Decision(actions=[Reply(origin, Failed.of(error))])
@@ -185,7 +185,7 @@ class NamespaceCore:
                 return _reply(origin, Ok())
             case m.BadReplica():
                 epoch = self._epoch(view.table)
-                actions = self._replication.suspect(message, epoch, now.mono_ns)
+                actions = self._replication.suspect(view.table, message, epoch, now.mono_ns)
                 return Decision(actions=[Reply(origin, Ok()), *actions])
             case n.Register():
                 return self._register(view, origin, message, now)
@@ -200,6 +200,8 @@ class NamespaceCore:
         if stored is not None:
             return _reply(origin, decode([stored]).message)
         _need_copies(view)
+        if self._safe.is_manual:
+            raise Unavailable(READ_ONLY)
         if view.is_full and isinstance(change, writing.ADDITIONS):
             raise NoRoom(f"{FULL}: free space on it; until then files can only be deleted")
         cluster = Cluster(
@@ -275,9 +277,19 @@ class NamespaceCore:
         joined = c.NodeJoined(name, word.host, word.rack)
         if not self._replication.is_recorded(view.table, joined):
             commands.append(joined)
-        self._nodes.register(address, word.free_bytes, word.used_bytes, now.mono_ns)
+        introduction = Introduction(
+            address,
+            word.free_bytes,
+            word.used_bytes,
+            origin.link,
+            word.incarnation,
+            word.sequence,
+            word.quarantined,
+        )
+        full = self._nodes.register(introduction, now.mono_ns)
         self._replication.link_lost(name, now.mono_ns)
-        answer = n.Registered(epoch, self._settings.times.heartbeat_ns)
+        heartbeat_ns = self._settings.times.heartbeat_ns
+        answer = n.Registered(epoch, heartbeat_ns, self._nodes.incarnation, full)
         text = f"{name} registered from {word.host} with {word.free_bytes} bytes free"
         return Decision(commands, [Reply(origin, answer), Note(text)])
 
@@ -332,7 +344,9 @@ class NamespaceCore:
 
     def _status(self, view: View, now: Now) -> m.Status:
         counts = self._replication.counts()
-        trouble = [FULL] if view.is_full else []
+        trouble = [self._safe.text()] if self._safe.is_on else []
+        if view.is_full:
+            trouble.append(FULL)
         if view.copies.shortage:
             trouble.append(view.copies.shortage)
         return cluster_status(self._settings.cluster, self._nodes, counts, now, trouble)

@@ -6,9 +6,15 @@ longer (its replicas do not count; repair waits a while for it to come back). Af
 a restart of the namenode every node that ever registered is waited for:
 ``expected`` names those that were not heard of yet.
 
-``replicas`` maps chunk to generation as the node reported it. Whether a generation
-is the right one is asked at use, against the table, never at report time: a report
-may arrive before the command that its replica belongs to.
+What a node holds is known from its full report and, behind it, from its news, which
+are numbered without a gap. A node whose connection broke says how far its news were
+confirmed; if that fits what was taken here, only what changed is sent. A node is *in
+step* from the moment it said that no news wait: only then may anything be deleted
+elsewhere because of what it holds. Words on another connection than the one it
+registered on are not taken, so a late one can do no harm.
+
+Whether a replica is the right one is asked at use, against the table, never at report
+time: a report may arrive before the command that its replica belongs to.
 """
 
 from __future__ import annotations
@@ -18,6 +24,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dfs.config.schema import Times
+from dfs.errors import ProtocolError
+from dfs.events import Payload
+from dfs.limits import BAD_REPLICAS_MAX_PER_NODE, UNPROVEN_MAX_PER_NODE
+from dfs.namenode.held import Held, HeldReplicas, Report
 from dfs.wire.namespace import NodeAddress
 
 
@@ -29,101 +39,198 @@ class Health(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(slots=True)
+NEVER_REPORTED = -1
+
+
+@dataclass(slots=True, eq=False)
 class NodeState:
-    """A datanode that registered since the namenode started."""
+    """A datanode that registered since the namenode started.
+
+    ``sequence`` numbers the last news taken (0: the full report, ``NEVER_REPORTED``: nothing
+    yet). ``former`` is what it held before the full report that is under way or was just taken.
+    ``is_new``: it came, or came back from the dead, and its replicas were not looked at.
+    ``bad`` has what it gave up, with the reason; ``unproven`` the digests of replicas whose
+    chunk no file has yet. ``is_written_off``: its replicas are being copied elsewhere.
+    """
 
     address: NodeAddress
     free_bytes: int
     used_bytes: int
     seen_ns: int
+    link: int = 0
     died_ns: int | None = None
-    report: int = 0
-    next_page: int = 0
-    reported: bool = False
-    replicas: dict[int, int] = field(default_factory=dict)
-    incoming: dict[int, int] = field(default_factory=dict)
+    is_new: bool = True
+    is_written_off: bool = False
+    replicas: HeldReplicas = field(default_factory=HeldReplicas)
+    former: HeldReplicas | None = None
+    report: Report | None = None
+    last_report: int = 0
+    sequence: int = NEVER_REPORTED
+    in_step: bool = False
+    bad: dict[Held, str] = field(default_factory=dict)
+    unproven: dict[Held, bytes] = field(default_factory=dict)
+    quarantined: int = 0
+
+    @property
+    def name(self) -> str:
+        """The node's id."""
+        return self.address.node
+
+    @property
+    def reported(self) -> bool:
+        """Has it sent a whole report since the namenode started?"""
+        return self.sequence != NEVER_REPORTED
+
+    def give_up(self, replica: Held, reason: str) -> None:
+        """The node lost a replica; why is remembered for a while."""
+        self.bad[replica] = reason
+        if len(self.bad) > BAD_REPLICAS_MAX_PER_NODE:
+            del self.bad[next(iter(self.bad))]
+
+    def claim(self, replica: Held, digest: bytes) -> None:
+        """The node sealed a replica with this digest; it will be compared at the commit."""
+        self.unproven[replica] = digest
+        if len(self.unproven) > UNPROVEN_MAX_PER_NODE:
+            del self.unproven[next(iter(self.unproven))]
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a node says of itself when it registers; see ``Register``."""
+
+    address: NodeAddress
+    free_bytes: int
+    used_bytes: int
+    link: int = 0
+    incarnation: int = 0
+    sequence: int = 0
+    quarantined: int = 0
 
 
 class Nodes:
-    """All datanodes by name."""
+    """All datanodes by name. ``incarnation`` is this namenode's process."""
 
-    def __init__(self, times: Times, expected: tuple[str, ...]) -> None:
+    def __init__(self, times: Times, expected: tuple[str, ...], incarnation: int = 1) -> None:
         self._times = times
         self._nodes: dict[str, NodeState] = {}
         self._expected = dict.fromkeys(expected)
+        self.incarnation = incarnation
 
-    def register(self, address: NodeAddress, free: int, used: int, now_ns: int) -> None:
-        """A node says hello; what it held counts on until its new report is complete."""
-        self._expected.pop(address.node, None)
-        old = self._nodes.get(address.node)
-        state = NodeState(address, free, used, now_ns)
-        if old is not None:
-            state.replicas = old.replicas
-        self._nodes[address.node] = state
+    # -- a node's standing
 
-    def heartbeat(self, node: str, free: int, used: int, now_ns: int) -> bool:
-        """Note a sign of life; False when the node has to register (again)."""
-        state = self._nodes.get(node)
-        if state is None or state.died_ns is not None:
+    def register(self, word: Introduction, now_ns: int) -> bool:
+        """A node says hello; True when it has to send a full report.
+
+        What it held counts on until its new report is complete.
+        """
+        name = word.address.node
+        self._expected.pop(name, None)
+        old = self._nodes.get(name)
+        state = NodeState(word.address, word.free_bytes, word.used_bytes, now_ns, word.link)
+        state.quarantined = word.quarantined
+        if old is None:
+            self._nodes = dict(sorted((*self._nodes.items(), (name, state))))
+            return True
+        self._nodes[name] = state
+        state.is_written_off, state.former = old.is_written_off, old.former
+        state.replicas, state.bad, state.unproven = old.replicas, old.bad, old.unproven
+        knows = word.incarnation == self.incarnation and old.reported
+        if knows and word.sequence <= old.sequence <= word.sequence + 1:
+            state.sequence, state.last_report = old.sequence, old.last_report
+            state.is_new = old.is_new or old.died_ns is not None
             return False
-        state.seen_ns, state.free_bytes, state.used_bytes = now_ns, free, used
         return True
 
-    def page(self, node: str, report: int, page: int, last: bool, found: dict[int, int]) -> bool:
-        """Take a page of a report; False when pages are missing before it."""
-        state = self._nodes.get(node)
-        if state is None:
-            return False
-        if page == 0:
-            state.report, state.next_page, state.incoming = report, 0, {}
-        if report != state.report or page != state.next_page:
-            return False
-        state.incoming.update(found)
-        state.next_page += 1
-        if last:
-            state.replicas, state.incoming, state.reported = state.incoming, {}, True
-        return True
+    def hear(self, name: str, link: int) -> NodeState | None:
+        """The node that says something on a connection; None when it has to register first."""
+        state = self._nodes.get(name)
+        if state is None or state.died_ns is not None or state.link != link:
+            return None
+        return state
+
+    def out_of_step(self, name: str) -> None:
+        """The connection to a node broke: it may hold other replicas than it told."""
+        state = self._nodes.get(name)
+        if state is not None:
+            state.in_step = False
+
+    def take_page(self, state: NodeState, report: int, page: int, payload: Payload) -> None:
+        """A page of a full report. Raises ``ProtocolError`` when it must begin again."""
+        if page == 0 and report > state.last_report:
+            state.report, state.last_report = Report(report), report
+        if state.report is None or state.report.number != report:
+            raise ProtocolError(f"page {page} of report {report} is not expected: begin again")
+        state.report.take(page, payload)
+
+    def finish_report(self, state: NodeState) -> None:
+        """The last page was taken: from now on the report counts."""
+        assert state.report is not None
+        if state.former is None:
+            state.former = state.replicas
+        state.replicas = state.report.held
+        state.report, state.sequence = None, 0
+
+    def is_next_news(self, state: NodeState, sequence: int) -> bool:
+        """Are these news to be taken? False: they were. Raises ``ProtocolError`` for a gap."""
+        if not state.reported or sequence not in (state.sequence, state.sequence + 1):
+            raise ProtocolError(f"news {sequence} came instead of {state.sequence + 1}")
+        is_next = sequence == state.sequence + 1
+        state.sequence = sequence
+        return is_next
 
     def add_replica(self, node: str, chunk: int, generation: int) -> None:
         """A node durably holds a replica (a receipt or its own word)."""
         state = self._nodes.get(node)
         if state is not None:
-            state.replicas[chunk] = generation
-            if not state.reported:
-                state.incoming[chunk] = generation
+            state.bad.pop(Held(chunk, generation), None)
+            state.replicas.add(chunk, generation)
 
-    def drop_replica(self, node: str, chunk: int) -> None:
+    def drop_replica(self, node: str, chunk: int, generation: int) -> None:
         """A node no longer holds a good replica."""
         state = self._nodes.get(node)
         if state is not None:
-            state.replicas.pop(chunk, None)
-            state.incoming.pop(chunk, None)
+            state.unproven.pop(Held(chunk, generation), None)
+            state.replicas.discard(chunk, generation)
 
-    def bury(self, now_ns: int) -> list[str]:
+    def bury(self, now_ns: int) -> list[NodeState]:
         """The nodes that are dead from now on."""
         dead = []
-        for name, state in self._nodes.items():
+        for state in self._nodes.values():
             if state.died_ns is None and now_ns - state.seen_ns >= self._times.dead_ns:
                 state.died_ns = now_ns
-                dead.append(name)
+                state.in_step = False
+                dead.append(state)
         return dead
+
+    # -- questions
 
     def health(self, node: str, now_ns: int) -> Health:
         """Live, stale or dead; a node not heard of since the start is dead."""
         state = self._nodes.get(node)
         if state is None or state.died_ns is not None:
             return Health.DEAD
-        silent = now_ns - state.seen_ns
-        return Health.STALE if silent >= self._times.stale_ns else Health.LIVE
+        return Health.LIVE if self.is_live(state, now_ns) else Health.STALE
+
+    def is_live(self, state: NodeState, now_ns: int) -> bool:
+        """Was this node heard of just now?"""
+        return state.died_ns is None and now_ns - state.seen_ns < self._times.stale_ns
 
     def get(self, node: str) -> NodeState | None:
         """The state of a node that registered since the start."""
         return self._nodes.get(node)
 
+    def all(self) -> list[NodeState]:
+        """The nodes that registered since the start, by name."""
+        return list(self._nodes.values())
+
     def live(self, now_ns: int) -> list[NodeState]:
         """The nodes that may get work, by name."""
-        return [s for n, s in sorted(self._nodes.items()) if self.health(n, now_ns) is Health.LIVE]
+        return [s for s in self._nodes.values() if self.is_live(s, now_ns)]
+
+    @property
+    def up(self) -> int:
+        """How many nodes are not dead."""
+        return sum(1 for state in self._nodes.values() if state.died_ns is None)
 
     def known(self) -> list[str]:
         """All names, those not heard of included."""
@@ -141,22 +248,19 @@ class Nodes:
 
     def holders(self, chunk: int, generation: int, now_ns: int) -> list[NodeState]:
         """Nodes with a replica of that generation: live ones first, dead ones left out."""
-        found = [s for s in self._holding(chunk, generation) if s.died_ns is None]
-        return sorted(found, key=lambda s: now_ns - s.seen_ns >= self._times.stale_ns)
+        found = [s for s in self.holding(chunk, generation) if s.died_ns is None]
+        return sorted(found, key=lambda s: not self.is_live(s, now_ns))
 
-    def expected_copies(self, chunk: int, generation: int, now_ns: int) -> int:
-        """Replicas that exist, or will again if a node that just died comes back in time."""
-        grace = self._times.repair_after_ns
-        return sum(
-            1
-            for s in self._holding(chunk, generation)
-            if s.died_ns is None or now_ns - s.died_ns < grace
-        )
-
-    def _holding(self, chunk: int, generation: int) -> Iterator[NodeState]:
-        for _, state in sorted(self._nodes.items()):
-            if state.replicas.get(chunk) == generation:
+    def holding(self, chunk: int, generation: int) -> Iterator[NodeState]:
+        """Nodes with a replica of that generation, dead ones too, by name."""
+        for state in self._nodes.values():
+            if state.replicas.holds(chunk, generation):
                 yield state
+
+    def comes_back(self, state: NodeState, now_ns: int) -> bool:
+        """Is this dead node still waited for?"""
+        died_ns = state.died_ns
+        return died_ns is not None and now_ns - died_ns < self._times.repair_after_ns
 
     def next_deadline(self) -> int | None:
         """When the next node may have to be buried."""

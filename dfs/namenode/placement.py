@@ -47,7 +47,7 @@ def choose_targets(
             key=lambda at: (
                 able[at].address.host in hosts,
                 able[at].address.rack in racks,
-                _fullness(able[at]),
+                fullness(able[at]),
                 (at - wanted.chunk) % len(able),
             ),
         )
@@ -55,7 +55,8 @@ def choose_targets(
     return chosen
 
 
-def _fullness(node: NodeState) -> int:
+def fullness(node: NodeState) -> int:
+    """How full a node is, in steps; ``FULLNESS_STEPS`` is full or unknown."""
     total = node.free_bytes + node.used_bytes
     return node.used_bytes * FULLNESS_STEPS // total if total else FULLNESS_STEPS
 

@@ -1,187 +1,244 @@
-"""Finding chunks with too few replicas and having them copied.
+"""Chunks with too few or too many replicas, and what to order about them.
 
-A *sweep* walks all committed chunks in slices and compares what is wanted (the
-file's replication, or as many as there are live nodes) with the replicas that are
-known. It starts when nodes come, go or finish a report, and every minute for good
-measure. A chunk that was just committed with fewer receipts than wanted is looked
-at on its own. What is short goes into a queue, one live copy first; a bounded
-number of copy orders is on its way at any time, to nodes that placement chooses.
+``judge`` looks at one chunk as it stands now and puts it where it belongs: *missing*
+(no good replica: counted and named, found again as soon as a node tells of one), *short*
+(queued by urgency: one live copy first, then by how many are missing) or *surplus*. The
+queues hold chunk ids only, and each chunk is judged again at the moment of the order,
+so nothing is decided on what was true when it was queued.
 
-Nothing here deletes. A chunk without any replica is *missing*: it is counted and
-named in the status, and found again as soon as a node reports it.
+Copies go to nodes that placement chooses, a bounded number and so many bytes a second
+to each; a chunk with a single copy left does not wait for its turn. A node that just failed
+to copy a chunk is not asked again for a while. A deletion needs, at the moment of the order,
+as many other replicas as the file wants on live nodes in step: so the last good copy never
+goes, whatever was reported before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from dfs.limits import (
+    REPAIR_BYTES_PER_SECOND,
     REPAIR_QUEUE_MAX_CHUNKS,
-    SECOND_NS,
-    SWEEP_EVERY_NS,
-    SWEEP_MAX_ROWS,
-    SWEEP_PAUSE_NS,
+    REPAIR_RETRY_NS,
+    REPAIR_TRIES_PER_STEP,
+    REPLICATION_MAX,
+    SURPLUS_QUEUE_MAX_CHUNKS,
+    SURPLUS_TRIES_PER_STEP,
 )
-from dfs.namenode.keys import (
-    ChunkRow,
-    InodeRow,
-    OwnerRow,
-    get_row,
-    load_row,
-    number_key,
-    number_of,
-    pair_key,
-    second_of,
-)
+from dfs.namenode.held import Held
 from dfs.namenode.nodes import Nodes, NodeState
+from dfs.namenode.orders import Orders
+from dfs.namenode.pace import Pace
 from dfs.namenode.placement import Wanted, choose_targets
+from dfs.namenode.sorted_ids import SortedIds
+from dfs.namenode.standing import FileChunk, find_chunk, stale_holders
+from dfs.namenode.surplus import surplus_of
 from dfs.namenode.table import Table
-from dfs.wire.node import CopyReplica
+from dfs.wire.node import CopyReplica, ReplicaId
+
+_LAST_COPY = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Shortage:
-    """A chunk with fewer good replicas than wanted."""
+class Judgement:
+    """What a chunk's replicas are worth now.
 
-    inode: int
-    start: int
-    row: ChunkRow
+    ``good`` are on nodes that are not dead; ``stay`` those of them that count when others are
+    deleted. ``coming`` are on nodes that just died and may be back in time.
+    """
+
+    good: list[NodeState]
+    stay: list[NodeState]
+    coming: int
     wanted: int
-    have: int
+
+    @property
+    def lacks(self) -> int:
+        """How many copies are to be made."""
+        return max(0, self.wanted - len(self.good) - self.coming) if self.good else 0
+
+    @property
+    def urgency(self) -> int:
+        """The lower, the sooner."""
+        return _LAST_COPY if len(self.good) == 1 else 1 + REPLICATION_MAX - self.lacks
 
 
 class Repair:
-    """The queue of shortages and the state of the sweep."""
+    """The queues. ``owes``: for lack of nodes some chunk has fewer replicas than its file wants."""
 
-    def __init__(self, now_ns: int) -> None:
-        self._short: dict[int, Shortage] = {}
+    def __init__(self, nodes: Nodes, orders: Orders) -> None:
+        self._nodes = nodes
+        self._orders = orders
+        self._queue: tuple[dict[int, None], ...] = tuple({} for _ in range(REPLICATION_MAX + 2))
+        self._urgency: dict[int, int] = {}
+        self._surplus: dict[int, None] = {}
         self._copying: dict[int, str] = {}
-        self._cursor: bytes | None = b"\0"
-        self._sweep_again = False
-        self._next_sweep_ns = now_ns
-        self.missing: dict[int, int] = {}
-        self.chunks = 0
-        self._counted = 0
+        self._failed: dict[int, dict[str, int]] = {}
+        self._pace = Pace(REPAIR_BYTES_PER_SECOND)
+        self.missing = SortedIds()
+        self.owes = False
 
-    def sweep_soon(self, now_ns: int) -> None:
-        """Something changed: look at all chunks (once more, if a sweep is under way)."""
-        if self._cursor is None:
-            self._cursor, self._counted = b"\0", 0
-            self._next_sweep_ns = min(self._next_sweep_ns, now_ns)
-        else:
-            self._sweep_again = True
+    # -- one chunk
 
-    def sweep_by(self, at_ns: int) -> None:
-        """Look at all chunks at that time at the latest: a grace time ends then."""
-        if self._cursor is None:
-            self._next_sweep_ns = min(self._next_sweep_ns, at_ns)
-        else:
-            self._sweep_again = True
+    def judge(self, chunk: FileChunk, now_ns: int) -> Judgement:
+        """Look at a chunk, and put it where it belongs. Queues that are full stay as they are."""
+        judgement, number = self._weigh(chunk, now_ns), chunk.row.chunk
+        self._unqueue(number)
+        if not judgement.good:
+            self.missing.add(number)
+        elif judgement.lacks and number not in self._copying and not self.is_full:
+            self._queue[judgement.urgency][number] = None
+            self._urgency[number] = judgement.urgency
+        if len(judgement.good) + judgement.coming < chunk.replication:
+            self.owes = True
+        has_room = len(self._surplus) < SURPLUS_QUEUE_MAX_CHUNKS
+        if has_room and (self._too_many(chunk, judgement) or self._useless(chunk, judgement)):
+            self._surplus[number] = None
+        return judgement
 
-    def sweep(self, table: Table, nodes: Nodes, now_ns: int) -> None:
-        """The next slice of the sweep, if it is due."""
-        if now_ns < self._next_sweep_ns:
-            return
-        if len(self._short) >= REPAIR_QUEUE_MAX_CHUNKS:
-            self._next_sweep_ns = now_ns + SECOND_NS
-            return
-        if self._cursor is None:
-            self._cursor, self._counted = b"\0", 0
-        rows = table.scan("chunks", self._cursor, SWEEP_MAX_ROWS)
-        inode, row = 0, None
-        for key, value in rows:
-            if number_of(key) != inode:
-                inode = number_of(key)
-                row = get_row(table, "inodes", number_key(inode), InodeRow)
-            if row is not None:
-                self._look(inode, second_of(key), load_row(ChunkRow, value), row, nodes, now_ns)
-        self._counted += len(rows)
-        if len(rows) == SWEEP_MAX_ROWS:
-            self._cursor = rows[-1][0] + b"\0"
-            self._next_sweep_ns = now_ns + SWEEP_PAUSE_NS
-            return
-        self.chunks = self._counted
-        self._cursor = b"\0" if self._sweep_again else None
-        self._next_sweep_ns = now_ns + (SWEEP_PAUSE_NS if self._sweep_again else SWEEP_EVERY_NS)
-        self._sweep_again, self._counted = False, 0
+    def _weigh(self, chunk: FileChunk, now_ns: int) -> Judgement:
+        row, nodes = chunk.row, self._nodes
+        held = Held(row.chunk, row.generation)
+        good, stay, coming = list[NodeState](), list[NodeState](), 0
+        for node in nodes.holding(*held):
+            if node.died_ns is not None:
+                coming += nodes.comes_back(node, now_ns)
+            elif not self._orders.is_leaving(node.name, held):
+                good.append(node)
+                if node.in_step and nodes.is_live(node, now_ns):
+                    stay.append(node)
+        wanted = min(chunk.replication, max(1, nodes.up))
+        return Judgement(good, stay, coming, wanted)
 
-    def look_at(self, table: Table, nodes: Nodes, chunk: int, now_ns: int) -> None:
-        """Look at one chunk now."""
-        owner = get_row(table, "owners", number_key(chunk), OwnerRow)
-        if owner is None:
-            self.forget(chunk)
-            return
-        row = get_row(table, "chunks", pair_key(owner.inode, owner.start), ChunkRow)
-        inode = get_row(table, "inodes", number_key(owner.inode), InodeRow)
-        assert row is not None and inode is not None, f"chunk {chunk} has an owner and no file"
-        self._look(owner.inode, owner.start, row, inode, nodes, now_ns)
+    def _too_many(self, chunk: FileChunk, judgement: Judgement) -> list[NodeState]:
+        if chunk.row.chunk in self._copying:
+            return []
+        return surplus_of(judgement.stay, chunk.replication)
 
-    def _look(
-        self, inode: int, start: int, row: ChunkRow, file: InodeRow, nodes: Nodes, now_ns: int
-    ) -> None:
-        have = len(nodes.holders(row.chunk, row.generation, now_ns))
-        expected = nodes.expected_copies(row.chunk, row.generation, now_ns)
-        wanted = min(file.replication, max(1, len(nodes.live(now_ns))))
-        self._short.pop(row.chunk, None)
-        self.missing.pop(row.chunk, None)
-        if have == 0:
-            self.missing[row.chunk] = inode
-        elif expected < wanted and row.chunk not in self._copying:
-            self._short[row.chunk] = Shortage(inode, start, row, wanted, have)
+    def _useless(self, chunk: FileChunk, judgement: Judgement) -> list[tuple[NodeState, Held]]:
+        """Stale replicas, once enough good ones exist."""
+        enough = min(chunk.replication, len(self._nodes.known()))
+        if len(judgement.stay) < enough:
+            return []
+        return stale_holders(self._nodes, chunk.row)
+
+    def _unqueue(self, chunk: int) -> None:
+        urgency = self._urgency.pop(chunk, None)
+        if urgency is not None:
+            del self._queue[urgency][chunk]
+        self._surplus.pop(chunk, None)
+        self.missing.discard(chunk)
 
     def forget(self, chunk: int) -> None:
         """The chunk belongs to no file any more."""
-        self._short.pop(chunk, None)
-        self.missing.pop(chunk, None)
+        self._unqueue(chunk)
         self._copying.pop(chunk, None)
+        self._failed.pop(chunk, None)
+
+    @property
+    def is_full(self) -> bool:
+        """Is there no room for more shortages?"""
+        return len(self._urgency) >= REPAIR_QUEUE_MAX_CHUNKS
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is anything queued that was not ordered yet?"""
+        return bool(self._urgency or self._surplus)
+
+    @property
+    def short(self) -> int:
+        """How many chunks are known to have too few replicas, those being copied included."""
+        return len(self._urgency) + len(self._copying)
+
+    @property
+    def surplus(self) -> int:
+        """How many chunks are known to have replicas too many."""
+        return len(self._surplus)
+
+    # -- copies
 
     def copied(self, chunk: int) -> None:
-        """A copy order ended, well or badly."""
+        """A copy order ended well."""
         self._copying.pop(chunk, None)
+        self._failed.pop(chunk, None)
 
-    def orders(
-        self, nodes: Nodes, able: list[NodeState], epoch: int, now_ns: int
+    def not_copied(self, chunk: int, target: str, now_ns: int) -> None:
+        """A copy order failed, or nobody knows: this target is not asked again for a while."""
+        if self._copying.pop(chunk, None) is not None:
+            failed = self._failed.setdefault(chunk, {})
+            failed[target] = now_ns + REPAIR_RETRY_NS
+
+    def copies(
+        self, table: Table, able: list[NodeState], epoch: int, now_ns: int
     ) -> Iterator[tuple[str, CopyReplica]]:
         """Copy orders (target, order) for the most urgent shortages.
 
         ``able``: live nodes that may get an order now; the caller drops a node from it when
         the node has enough.
         """
-        for short in sorted(self._short.values(), key=lambda s: (s.have, s.row.chunk)):
-            if not able:
-                return
-            row = short.row
-            holders = nodes.holders(row.chunk, row.generation, now_ns)
-            held = {n.address.node for n in holders}
-            wanted = Wanted(1, row.chunk, row.length)
-            targets = choose_targets(able, wanted, avoid=held, used=holders)
-            if not holders or not targets:
+        for queue in self._queue:
+            for number in list(islice(queue, REPAIR_TRIES_PER_STEP)):
+                if not able:
+                    return
+                chunk = find_chunk(table, number)
+                if chunk is None:
+                    self.forget(number)
+                    continue
+                judgement = self.judge(chunk, now_ns)  # behind those that were not tried yet
+                target = self._target(chunk, judgement, able, now_ns) if judgement.lacks else None
+                if target is None:
+                    continue
+                self._unqueue(number)
+                self._copying[number] = target.name
+                self._pace.spend(target.name, chunk.row.length, now_ns)
+                yield target.name, _copy_order(chunk, judgement, epoch)
+
+    def _target(
+        self, chunk: FileChunk, judgement: Judgement, able: list[NodeState], now_ns: int
+    ) -> NodeState | None:
+        row = chunk.row
+        failed = self._failed.get(row.chunk, {})
+        avoid = {node for node, until_ns in failed.items() if until_ns > now_ns}
+        if judgement.urgency != _LAST_COPY:
+            avoid |= {node.name for node in able if not self._pace.may_go(node.name, now_ns)}
+        held = Held(row.chunk, row.generation)
+        avoid |= {node.name for node in able if node.replicas.holds(*held)}
+        wanted = Wanted(1, row.chunk, row.length)
+        targets = choose_targets(able, wanted, avoid=avoid, used=judgement.good)
+        return targets[0] if targets else None
+
+    # -- deletions
+
+    def trim(self, table: Table, now_ns: int) -> None:
+        """Put replicas that are too many into the orders that are sent next."""
+        for number in list(islice(self._surplus, SURPLUS_TRIES_PER_STEP)):
+            chunk = find_chunk(table, number)
+            if chunk is None:
+                self.forget(number)
                 continue
-            del self._short[row.chunk]
-            target = targets[0].address.node
-            self._copying[row.chunk] = target
-            sources = tuple(n.address for n in holders)
-            yield (
-                target,
-                CopyReplica(
-                    epoch,
-                    row.chunk,
-                    row.generation,
-                    row.length,
-                    row.digest,
-                    short.inode,
-                    short.start,
-                    "",
-                    sources,
-                ),
-            )
+            judgement = self.judge(chunk, now_ns)
+            row = chunk.row
+            held = Held(row.chunk, row.generation)
+            dropped = [(node, held) for node in self._too_many(chunk, judgement)]
+            for node, replica in dropped + self._useless(chunk, judgement):
+                is_live = node.in_step and self._nodes.is_live(node, now_ns)
+                if is_live and self._orders.may_drop(node.name):
+                    self._orders.drop(node.name, ReplicaId(*replica, row.length))
 
-    @property
-    def short(self) -> int:
-        """How many chunks are known to have too few replicas, those being copied included."""
-        return len(self._short) + len(self._copying)
 
-    def next_deadline(self) -> int:
-        """When the sweep goes on."""
-        return self._next_sweep_ns
+def _copy_order(chunk: FileChunk, judgement: Judgement, epoch: int) -> CopyReplica:
+    row = chunk.row
+    return CopyReplica(
+        epoch=epoch,
+        chunk=row.chunk,
+        generation=row.generation,
+        length=row.length,
+        digest=row.digest,
+        inode=chunk.inode,
+        start=chunk.start,
+        path="",
+        sources=tuple(n.address for n in judgement.good),
+    )

@@ -1,43 +1,64 @@
-"""Replicas in motion: news from datanodes, repair, deletion.
+"""Replicas in motion: what datanodes say of theirs, and what they are ordered to do.
 
 This is the part of the namenode's core that talks to datanodes once they are
-registered. It decides nothing about names; the table is only read.
+registered. It decides nothing about names; the table is only read. ``repair`` judges single
+chunks, ``sweep`` chooses the chunks to judge, ``orphans`` finds what no file names, ``orders``
+holds what was ordered; here they meet, under the rules of safe mode.
 """
 
 from __future__ import annotations
 
-import struct
+from itertools import islice
 from typing import NamedTuple
 
-from dfs.errors import NotFound, ProtocolError
-from dfs.events import Action, Note, Now, Origin, Payload, Received, Reply
-from dfs.limits import SECOND_NS
+from dfs.errors import NotFound
+from dfs.events import Action, Hangup, Note, Now, Peer, Received, Reply, Role
+from dfs.limits import NEWS_WAITING_MAX_CHUNKS, SECOND_NS, SWEEP_MAX_ROWS
 from dfs.namenode import commands as c
-from dfs.namenode.keys import NEXT_CHUNK, ChunkRow, NodeRow, get_number, get_row
-from dfs.namenode.nodes import Nodes
+from dfs.namenode.held import Held, HeldReplicas
+from dfs.namenode.keys import (
+    EPOCH,
+    NEXT_CHUNK,
+    ChunkRow,
+    NodeRow,
+    get_number,
+    get_row,
+    number_key,
+)
+from dfs.namenode.nodes import Nodes, NodeState
 from dfs.namenode.orders import Order, Orders
+from dfs.namenode.orphans import Orphans
 from dfs.namenode.repair import Repair
 from dfs.namenode.safemode import SafeMode
+from dfs.namenode.standing import find_chunk
+from dfs.namenode.sweep import Sweep
 from dfs.namenode.table import Table
 from dfs.wire import namespace as m
 from dfs.wire import node as n
 from dfs.wire.common import Failed, Ok
 
-_REPLICA = struct.Struct(">QQQ")
-RETRY_AFTER_NS = 2 * SECOND_NS
-"""Pause before an order that failed is tried again, perhaps elsewhere."""
-
 ID_JUMP = 1 << 32
 """How far chunk ids jump when the metadata is older than the datanodes' content."""
 
+_NAMED_MAX = 10
+
 
 class Counts(NamedTuple):
-    """Chunks by state, as of the last sweep and what was heard since."""
+    """Chunks and replicas by state, as of the last sweep and what was heard since.
+
+    ``chunks``, ``short``, ``missing`` and ``surplus`` are chunks; ``orphans``, ``quarantined`` and
+    ``deletions`` (waiting or under way) are replicas; ``copying`` are copies on their way.
+    """
 
     chunks: int
     short: int
     missing: int
     safe_mode: bool
+    surplus: int = 0
+    orphans: int = 0
+    quarantined: int = 0
+    deletions: int = 0
+    copying: int = 0
 
 
 class Replication:
@@ -50,9 +71,17 @@ class Replication:
         self._orders = orders
         self._safe = safe
         self._repair_after_ns = repair_after_ns
-        self._repair = Repair(now_ns)
-        self._fresh: list[int] = []
-        self._due = False
+        self._copies_from_ns = now_ns
+        self._repair = Repair(nodes, orders)
+        self._sweep = Sweep(now_ns)
+        self._orphans = Orphans(now_ns)
+        self._fresh: dict[int, None] = {}
+        self._has_missed = False
+        self._notes: list[Action] = []
+        self._was_on = True
+        self._due = True
+        self._retry_ns = now_ns
+        self._started_ns = now_ns
 
     # -- news
 
@@ -60,65 +89,127 @@ class Replication:
         """A word from a registered datanode."""
         origin, message = event.origin, event.message
         name = origin.peer.name
-        if self._nodes.get(name) is None:
-            raise NotFound(f"{name} is not registered here: register again")
+        node = self._nodes.hear(name, origin.link)
+        if node is None:
+            raise NotFound(f"{name} is not registered here, or was given up: register again")
+        notes: list[Action] = []
         match message:
             case n.Heartbeat():
-                free, used = message.free_bytes, message.used_bytes
-                if not self._nodes.heartbeat(name, free, used, now.mono_ns):
-                    raise NotFound(f"{name} was given up as dead: register again")
+                node.seen_ns, node.quarantined = now.mono_ns, message.quarantined
+                node.free_bytes, node.used_bytes = message.free_bytes, message.used_bytes
             case n.ReportPage():
-                self._page(origin, message, event.payload, now)
-            case n.ReplicaStored():
-                replica = message.replica
-                self._nodes.add_replica(name, replica.chunk, replica.generation)
-                self._repair.copied(replica.chunk)
-                self._fresh.append(replica.chunk)
-            case n.ReplicaLost():
-                self._nodes.drop_replica(name, message.replica.chunk)
-                self._fresh.append(message.replica.chunk)
+                self._nodes.take_page(node, message.report, message.page, event.payload)
+                if message.last:
+                    self._nodes.finish_report(node)
+            case n.ReplicaNews():
+                if self._nodes.is_next_news(node, message.sequence):
+                    notes = self._take(table, node, message, now.mono_ns)
+                if not message.more:
+                    self._in_step(node, now.mono_ns)
             case _:
                 raise AssertionError(f"nobody handles {type(message).__name__}")
-        return [Reply(origin, Ok())]
+        return [Reply(origin, Ok()), *notes]
 
-    def _page(self, origin: Origin, page: n.ReportPage, payload: Payload, now: Now) -> None:
-        if len(payload) % _REPLICA.size:
-            raise ProtocolError(f"a report page of {len(payload)} bytes is not whole")
-        found = {chunk: generation for chunk, generation, _ in _REPLICA.iter_unpack(payload)}
-        name = origin.peer.name
-        if not self._nodes.page(name, page.report, page.page, page.last, found):
-            raise ProtocolError(f"report page {page.page} of {name} is out of order: begin again")
-        if page.last:
-            self._safe.update(self._nodes.silent(), now.mono_ns)
-            self._repair.sweep_soon(now.mono_ns)
-            self._due = True
+    def _take(
+        self, table: Table, node: NodeState, news: n.ReplicaNews, now_ns: int
+    ) -> list[Action]:
+        actions: list[Action] = []
+        for stored in news.stored:
+            held = Held(stored.replica.chunk, stored.replica.generation)
+            self._look_soon(held.chunk)
+            chunk = find_chunk(table, held.chunk)
+            if chunk is None or not stored.digest:
+                node.claim(held, stored.digest)
+            elif chunk.row.generation == held.generation and chunk.row.digest != stored.digest:
+                actions += self._disown(node, chunk.row, now_ns, get_number(table, EPOCH, 1))
+                continue
+            self._nodes.add_replica(node.name, *held)
+        for lost in news.lost:
+            held = Held(lost.replica.chunk, lost.replica.generation)
+            self._nodes.drop_replica(node.name, *held)
+            self._look_soon(held.chunk)
+            if lost.reason in ("corrupt", "missing"):
+                node.give_up(held, lost.reason)
+                actions.append(Note(f"chunk {held.chunk} is {lost.reason} on {node.name}"))
+        return actions
+
+    def _disown(self, node: NodeState, row: ChunkRow, now_ns: int, epoch: int) -> list[Action]:
+        """A node sealed other bytes than the file has: they do not count, and it looks at them."""
+        self._nodes.drop_replica(node.name, row.chunk, row.generation)
+        node.give_up(Held(row.chunk, row.generation), "corrupt")
+        note = Note(f"chunk {row.chunk} on {node.name} has another digest: it does not count")
+        if not self._orders.has_room(node.name, n.CheckReplica):
+            return [note]
+        return [note, self._check(node.name, row, epoch, now_ns)]
+
+    def _check(self, node: str, row: ChunkRow, epoch: int, now_ns: int) -> Action:
+        replica = n.ReplicaId(row.chunk, row.generation, row.length)
+        return self._orders.send(node, n.CheckReplica(epoch, replica, row.digest), now_ns)
+
+    def _in_step(self, node: NodeState, now_ns: int) -> None:
+        """The node has said all there is to say: look at what that changed."""
+        if node.in_step:
+            return
+        node.in_step = True
+        self._due = True
+        self._safe_update(now_ns)
+        self._sweep.call_off(node.name)
+        if self._safe.is_on:
+            if self._safe.wants_check(now_ns):
+                self._sweep.restart(now_ns)
+        elif node.is_written_off:
+            self._sweep.walk(node.name, HeldReplicas(), node.replicas, now_ns)
+        elif node.former is not None:
+            self._sweep.walk(node.name, node.former, node.replicas, now_ns)
+        if node.is_new and self._repair.owes:
+            self._sweep.request(now_ns)
+        node.is_new, node.is_written_off, node.former = False, False, None
+
+    def _look_soon(self, chunk: int) -> None:
+        """Judge a chunk at the next occasion; if too many wait, all of them."""
+        self._fresh[chunk] = None
+        if len(self._fresh) > NEWS_WAITING_MAX_CHUNKS:
+            self._fresh.clear()
+            self._has_missed = True
 
     def stored(self, sealed: m.SealedChunk) -> None:
         """A writer showed receipts for a chunk that is being committed."""
-        for node in sealed.nodes:
-            self._nodes.add_replica(node, sealed.chunk, sealed.generation)
-        self._fresh.append(sealed.chunk)
+        held = Held(sealed.chunk, sealed.generation)
+        for name in sealed.nodes:
+            node = self._nodes.get(name)
+            if node is None or held in node.bad:
+                continue
+            if node.unproven.pop(held, sealed.digest) not in (sealed.digest, b""):
+                self._nodes.drop_replica(name, *held)
+                node.give_up(held, "corrupt")
+                text = f"chunk {held.chunk} on {name} has another digest: it does not count"
+                self._notes.append(Note(text))
+                continue
+            self._nodes.add_replica(name, *held)
+        self._sweep.chunks += 1
+        self._look_soon(sealed.chunk)
 
-    def suspect(self, word: m.BadReplica, epoch: int, now_ns: int) -> list[Action]:
-        """A reader met a bad replica: let the node look at it."""
-        node = self._nodes.get(word.node)
-        if node is None or node.replicas.get(word.chunk) != word.generation:
+    def suspect(self, table: Table, word: m.BadReplica, epoch: int, now_ns: int) -> list[Action]:
+        """Somebody met a bad replica: let the node look at it."""
+        node, chunk = self._nodes.get(word.node), find_chunk(table, word.chunk)
+        if node is None or chunk is None or chunk.row.generation != word.generation:
+            return []
+        if not node.replicas.holds(word.chunk, word.generation):
             return []
         if not self._orders.has_room(word.node, n.CheckReplica):
             return []
-        replica = n.ReplicaId(word.chunk, word.generation, 0)
-        return [self._orders.send(word.node, n.CheckReplica(epoch, replica), now_ns)]
+        return [self._check(word.node, chunk.row, epoch, now_ns)]
 
     # -- what nobody needs any more
 
     def freed(self, chunk: ChunkRow) -> None:
-        """A chunk that no file names any more."""
+        """A chunk that no file names any more, all its generations."""
         self._repair.forget(chunk.chunk)
-        for node in self._nodes.known():
-            state = self._nodes.get(node)
-            if state is not None and chunk.chunk in state.replicas:
-                replica = n.ReplicaId(chunk.chunk, chunk.generation, chunk.length)
-                self._orders.want_deleted(node, replica)
+        self._sweep.chunks -= 1
+        for node in self._nodes.all():
+            for generation in node.replicas.generations(chunk.chunk):
+                replica = n.ReplicaId(chunk.chunk, generation, chunk.length)
+                self._orders.want_deleted(node.name, replica)
         self._due = True
 
     def unwanted(self, chunk: int, generation: int, targets: tuple[str, ...]) -> None:
@@ -129,7 +220,7 @@ class Replication:
 
     # -- orders
 
-    def answered(self, table: Table, event: Received, now: Now) -> list[Action]:
+    def answered(self, event: Received, now: Now) -> list[Action]:
         """A datanode answered an order."""
         name = event.origin.peer.name
         order = self._orders.answered(name, event.origin.request)
@@ -143,26 +234,44 @@ class Replication:
             case n.DeleteReplicas():
                 self._orders.deleted(name, order.message.replicas)
                 for replica in order.message.replicas:
-                    self._nodes.drop_replica(name, replica.chunk)
+                    self._nodes.drop_replica(name, replica.chunk, replica.generation)
+                    self._look_soon(replica.chunk)
             case n.CopyReplica():
                 copy = order.message
                 self._nodes.add_replica(name, copy.chunk, copy.generation)
                 self._repair.copied(copy.chunk)
-                self._fresh.append(copy.chunk)
+                self._look_soon(copy.chunk)
             case _:
                 pass
         return []
 
     def _not_done(self, order: Order, now_ns: int) -> None:
-        """Look again, after a pause, at what a failed order was about."""
-        if isinstance(order.message, n.CopyReplica):
-            self._repair.copied(order.message.chunk)
-            self._repair.sweep_by(now_ns + RETRY_AFTER_NS)
+        """Look again at what an order was about that failed, or may not have been obeyed."""
+        match order.message:
+            case n.CopyReplica(chunk=chunk):
+                self._repair.not_copied(chunk, order.node, now_ns)
+                self._look_soon(chunk)
+            case n.DeleteReplicas(replicas=replicas):
+                for replica in replicas:
+                    self._look_soon(replica.chunk)
+            case _:
+                pass
 
     def link_lost(self, node: str, now_ns: int) -> None:
-        """Orders to that node are not answered any more."""
+        """Orders to that node are not answered any more; what it holds may have changed."""
+        self._nodes.out_of_step(node)
         for order in self._orders.lost(node):
             self._not_done(order, now_ns)
+
+    def _overdue(self, now_ns: int) -> list[Action]:
+        """Give up orders. Whether a deletion was obeyed is told by a new registration only."""
+        actions: list[Action] = []
+        for order in self._orders.overdue(now_ns):
+            self._not_done(order, now_ns)
+            if isinstance(order.message, n.DeleteReplicas):
+                self._nodes.out_of_step(order.node)
+                actions.append(Hangup(Peer(Role.DATANODE, order.node)))
+        return actions
 
     # -- registration
 
@@ -183,39 +292,123 @@ class Replication:
     # -- time
 
     def on_deadline(self, table: Table, epoch: int, now: Now) -> list[Action]:
-        """Bury the dead, sweep, send orders."""
-        actions: list[Action] = []
-        for name in self._nodes.bury(now.mono_ns):
-            self.link_lost(name, now.mono_ns)
-            self._repair.sweep_by(now.mono_ns + self._repair_after_ns)
-            actions.append(Note(f"{name} is dead: no heartbeat; its chunks will be copied"))
-        for order in self._orders.overdue(now.mono_ns):
-            self._not_done(order, now.mono_ns)
-        self._safe.update(self._nodes.silent(), now.mono_ns)
-        fresh, self._fresh, self._due = self._fresh, [], False
+        """Bury the dead, look at chunks, send orders."""
+        now_ns = now.mono_ns
+        actions = [*self._notes, *self._bury(now_ns), *self._overdue(now_ns)]
+        self._notes.clear()
+        self._due = False
+        self._safe_update(now_ns)
         if self._safe.is_on:
+            if self._safe.wants_check(now_ns) and not self._sweep.has_finished:
+                self._check_for_missing(table, now_ns)
             return actions
-        for chunk in fresh:
-            self._repair.look_at(table, self._nodes, chunk, now.mono_ns)
-        self._repair.sweep(table, self._nodes, now.mono_ns)
-        actions += self._send_copies(epoch, now.mono_ns)
+        if self._was_on:
+            actions += self._safe_mode_ended(now_ns)
+        self._look(table, now_ns)
+        if now_ns >= self._copies_from_ns:
+            actions += self._send_copies(table, epoch, now_ns)
         if self._safe.may_delete:
-            live = [s.address.node for s in self._nodes.live(now.mono_ns)]
-            actions += self._orders.send_deletes(live, epoch, now.mono_ns)
+            actions += self._send_deletions(table, epoch, now_ns)
+        self._retry_ns = now_ns + SECOND_NS
         return actions
 
-    def _send_copies(self, epoch: int, now_ns: int) -> list[Action]:
-        able = [
-            s
-            for s in self._nodes.live(now_ns)
-            if self._orders.has_room(s.address.node, n.CopyReplica)
-        ]
+    def _bury(self, now_ns: int) -> list[Action]:
         actions: list[Action] = []
-        for target, order in self._repair.orders(self._nodes, able, epoch, now_ns):
+        for node in self._nodes.bury(now_ns):
+            self.link_lost(node.name, now_ns)
+            begin_ns = now_ns + self._repair_after_ns
+            self._sweep.walk(node.name, node.replicas, HeldReplicas(), begin_ns)
+            actions.append(Note(f"{node.name} is dead: no heartbeat; its chunks will be copied"))
+        return actions
+
+    def _safe_update(self, now_ns: int) -> None:
+        missing = self._repair.missing
+        known = len(missing) if self._sweep.has_finished else None
+        self._safe.update(self._nodes.silent(), now_ns, known, missing.page(0, _NAMED_MAX))
+
+    def _check_for_missing(self, table: Table, now_ns: int) -> None:
+        """In safe mode: which chunks of closed files has nobody reported?"""
+        for chunk in self._sweep.step(table, now_ns):
+            number = chunk.row.chunk
+            if self._nodes.holders(number, chunk.row.generation, now_ns):
+                self._repair.missing.discard(number)
+            elif table.get("leases", number_key(chunk.inode)) is None:
+                self._repair.missing.add(number)
+        self._safe_update(now_ns)
+        self._due = not self._safe.is_on
+
+    def _safe_mode_ended(self, now_ns: int) -> list[Action]:
+        """From now on absence means something, save that of nodes which may yet come back."""
+        self._was_on = False
+        silent = self._nodes.silent()
+        if silent:
+            self._copies_from_ns = self._started_ns + self._repair_after_ns
+        self._sweep.restart(now_ns)
+        self._repair.owes = False
+        without = f" without {', '.join(silent)}" if silent else ""
+        return [Note(f"safe mode is over{without}")]
+
+    def _look(self, table: Table, now_ns: int) -> None:
+        """Judge what changed, then the next slice of what is walked over."""
+        if self._has_missed:
+            self._sweep.request(now_ns)
+            self._has_missed = False
+        if self._sweep.begins(now_ns):
+            self._repair.owes = False
+        for name in self._sweep.begun(now_ns):
+            node = self._nodes.get(name)
+            if node is not None and node.died_ns is not None:
+                node.is_written_off = True
+        for number in list(islice(self._fresh, SWEEP_MAX_ROWS)):
+            del self._fresh[number]
+            chunk = find_chunk(table, number)
+            if chunk is None:
+                self._repair.forget(number)
+            else:
+                self._repair.judge(chunk, now_ns)
+        if self._repair.is_full:
+            self._sweep.pause(now_ns)
+        for chunk in self._sweep.step(table, now_ns):
+            self._repair.judge(chunk, now_ns)
+
+    def _send_copies(self, table: Table, epoch: int, now_ns: int) -> list[Action]:
+        able = [s for s in self._nodes.live(now_ns) if self._orders.has_room(s.name, n.CopyReplica)]
+        actions: list[Action] = []
+        for target, order in self._repair.copies(table, able, epoch, now_ns):
             actions.append(self._orders.send(target, order, now_ns))
             if not self._orders.has_room(target, n.CopyReplica):
-                able[:] = [s for s in able if s.address.node != target]
+                able[:] = [s for s in able if s.name != target]
         return actions
+
+    def _send_deletions(self, table: Table, epoch: int, now_ns: int) -> list[Action]:
+        actions = self._look_for_orphans(table, epoch, now_ns)
+        self._repair.trim(table, now_ns)
+        live = [s.name for s in self._nodes.live(now_ns)]
+        return actions + self._orders.send_deletes(live, epoch, now_ns)
+
+    def _look_for_orphans(self, table: Table, epoch: int, now_ns: int) -> list[Action]:
+        orphans = self._orphans
+        if not orphans.is_due(now_ns):
+            return []
+        name = orphans.prepare(table, self._nodes.all(), now_ns)
+        node = self._nodes.get(name) if name else None
+        if node is None:
+            return []
+        if not (node.in_step and self._nodes.is_live(node, now_ns)):
+            orphans.skip_node(now_ns)
+            return []
+        if not self._orders.is_idle(node.name):
+            orphans.wait(now_ns)
+            return []
+        found = orphans.look(table, node, now_ns)
+        for held in found.old:
+            self._orders.want_deleted(node.name, n.ReplicaId(*held, 0))
+        if not found.skipped:
+            return []
+        strangers = tuple(n.ReplicaId(*held, 0) for held in found.skipped)
+        order = n.QuarantineReplicas(epoch, strangers)
+        text = f"{len(strangers)} replicas on {node.name} are of a later history: set aside"
+        return [self._orders.send(node.name, order, now_ns), Note(text)]
 
     def next_deadline(self) -> int | None:
         """When there is something to do."""
@@ -223,17 +416,29 @@ class Replication:
             return 0
         times = [self._nodes.next_deadline(), self._orders.next_deadline()]
         times.append(self._safe.next_deadline())
+        check_ns = self._safe.check_ns
         if not self._safe.is_on:
-            times.append(self._repair.next_deadline())
+            times.append(self._sweep.next_deadline())
+        elif check_ns is not None and not self._sweep.has_finished:
+            times.append(max(check_ns, self._sweep.next_deadline()))
+        if self._repair.is_waiting and not self._safe.is_on:
+            times.append(self._retry_ns)
+        if self._safe.may_delete:
+            times.append(self._orphans.next_deadline())
         return min((t for t in times if t is not None), default=None)
 
     def counts(self) -> Counts:
         """Numbers for the status."""
         return Counts(
-            self._repair.chunks,
-            self._repair.short,
-            len(self._repair.missing),
-            self._safe.is_on,
+            chunks=self._sweep.chunks,
+            short=self._repair.short,
+            missing=len(self._repair.missing),
+            safe_mode=self._safe.is_on,
+            surplus=self._repair.surplus,
+            orphans=self._orphans.count,
+            quarantined=sum(s.quarantined for s in self._nodes.all()),
+            deletions=self._orders.deletions,
+            copying=self._orders.copies,
         )
 
 
@@ -243,5 +448,7 @@ def _describe(order: Order) -> str:
             return f"copy chunk {order.message.chunk}"
         case n.DeleteReplicas():
             return f"delete {len(order.message.replicas)} replicas"
+        case n.QuarantineReplicas():
+            return f"set {len(order.message.replicas)} replicas aside"
         case _:
             return "check a replica"

@@ -15,12 +15,9 @@ FULL = "the disk of the namenode is full"
 def cluster_status(
     cluster: str, nodes: Nodes, counts: Counts, now: Now, trouble: Sequence[str] = ()
 ) -> Status:
-    """The whole status; ``serving`` when there is nothing to say. ``trouble``: of the log's."""
+    """The whole status; ``serving`` when there is nothing to say. ``trouble``: other reasons."""
     states = tuple(_node_status(nodes, name, now) for name in nodes.known())
     reasons = [f"{s.node} is {s.state}" for s in states if s.state != Health.LIVE]
-    if counts.safe_mode:
-        waiting = ", ".join(nodes.silent())
-        reasons.append(f"safe mode: waiting for the reports of {waiting}")
     reasons += trouble
     if counts.missing:
         reasons.append(f"{_chunks(counts.missing)} without any replica")

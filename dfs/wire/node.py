@@ -1,9 +1,9 @@
 """Messages between a datanode and the namenode.
 
-A datanode speaks first: it registers, sends its chunk report in pages, then
-heartbeats and news of single replicas. The namenode answers, and sends orders on
-the same connection. Every order carries the namenode's ``epoch``; a datanode
-refuses orders of an epoch below the highest it has seen.
+A datanode speaks first: it registers, sends its chunk report in pages unless the
+namenode knows it still, then heartbeats and news of what changed. The namenode
+answers, and sends orders on the same connection. Every order carries the namenode's
+``epoch``; a datanode refuses orders of an epoch below the highest it has seen.
 """
 
 from __future__ import annotations
@@ -22,6 +22,21 @@ class ReplicaId(msgspec.Struct, frozen=True, array_like=True):
     length: int
 
 
+class StoredReplica(msgspec.Struct, frozen=True, array_like=True):
+    """A replica that is durable on a node, and the digest it was sealed with."""
+
+    replica: ReplicaId
+    digest: bytes
+
+
+class LostReplica(msgspec.Struct, frozen=True, array_like=True):
+    """A replica that is gone. ``reason``: deleted (as ordered), quarantined (as ordered),
+    corrupt (in quarantine, of the node's own accord) or missing (its file is not there)."""
+
+    replica: ReplicaId
+    reason: str
+
+
 @message(100)
 class Register(Message, frozen=True):
     """A datanode is here. Sent by: datanode, first and after each lost connection.
@@ -30,6 +45,9 @@ class Register(Message, frozen=True):
     ``epoch`` the highest namenode epoch it ever obeyed: they show a namenode that was restored
     from an older copy. Harmless when repeated.
     ``free_bytes`` is room for chunks: what the node keeps in reserve is not in it.
+    ``incarnation`` is that of the namenode which confirmed this process's last full report, and
+    ``sequence`` the number of the last news it confirmed; both are 0 when there is none.
+    ``quarantined`` counts the bad replicas that the node keeps for people to look at.
     """
 
     endpoints: tuple[str, ...]
@@ -40,23 +58,32 @@ class Register(Message, frozen=True):
     used_bytes: int
     highest_chunk: int
     epoch: int
+    incarnation: int = 0
+    sequence: int = 0
+    quarantined: int = 0
 
 
 @message(101)
 class Registered(Message, frozen=True):
-    """Welcome; now send the full chunk report. Sent by: namenode."""
+    """Welcome. Sent by: namenode.
+
+    ``full``: now send the full chunk report, for this namenode (its ``incarnation``) does not
+    know, or no longer, what the node holds. Otherwise what changed since is enough.
+    """
 
     epoch: int
     heartbeat_ns: int
+    incarnation: int = 0
+    full: bool = True
 
 
 @message(102)
 class ReportPage(Message, frozen=True):
-    """A page of the full chunk report; replicas sorted by chunk.
+    """A page of the full chunk report; replicas rise by (chunk, generation).
 
-    Sent by: datanode. Answered by: Ok. ``report`` numbers the report, ``page`` counts from 0 and
-    ``last`` ends it. The payload is packed: chunk u64, generation u64, length u64, big-endian,
-    for each replica. A page out of order restarts the report.
+    Sent by: datanode. Answered by: Ok, ProtocolError. ``report`` numbers the report, ``page``
+    counts from 0 and ``last`` ends it. The payload is packed: chunk u64, generation u64,
+    length u64, big-endian, for each replica. A page out of order restarts the report.
     """
 
     report: int
@@ -72,25 +99,23 @@ class Heartbeat(Message, frozen=True):
     free_bytes: int
     used_bytes: int
     capacity_bytes: int
+    quarantined: int = 0
 
 
-@message(104)
-class ReplicaStored(Message, frozen=True):
-    """This node durably holds a new replica. Sent by: datanode, after a repair. Answered by: Ok."""
+@message(106)
+class ReplicaNews(Message, frozen=True):
+    """What changed on this node since its last confirmed word. Sent by: datanode.
 
-    replica: ReplicaId
-    digest: bytes
-
-
-@message(105)
-class ReplicaLost(Message, frozen=True):
-    """This node no longer has a good replica. Sent by: datanode. Answered by: Ok.
-
-    ``reason``: deleted (it was ordered), corrupt (it is quarantined), missing.
+    Answered by: Ok; by ProtocolError when news before these are missing: send a full report.
+    ``sequence`` counts from 1 behind each full report. News that are repeated under their number
+    are taken once. At least one such word, maybe an empty one, follows each registration;
+    ``more`` says that others wait behind it.
     """
 
-    replica: ReplicaId
-    reason: str
+    sequence: int
+    stored: tuple[StoredReplica, ...] = ()
+    lost: tuple[LostReplica, ...] = ()
+    more: bool = False
 
 
 @message(110)
@@ -126,8 +151,22 @@ class DeleteReplicas(Message, frozen=True):
 class CheckReplica(Message, frozen=True):
     """Order: read this replica and quarantine it if it is bad. Sent by: namenode.
 
-    Answered by: Ok, and by ReplicaLost when it is bad.
+    Answered by: Ok when it was looked at; what came of it is news. A replica that is not there
+    is news too. ``digest``, unless empty, is the one it must have.
     """
 
     epoch: int
     replica: ReplicaId
+    digest: bytes = b""
+
+
+@message(113)
+class QuarantineReplicas(Message, frozen=True):
+    """Order: set these replicas aside, for people to look at. Sent by: namenode.
+
+    They may belong to files that a restored older copy of the metadata does not know. Answered
+    by: Ok; from then on they are neither served nor reported.
+    """
+
+    epoch: int
+    replicas: tuple[ReplicaId, ...]

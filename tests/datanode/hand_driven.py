@@ -32,7 +32,7 @@ from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok
 from dfs.wire.data import ChunkData, ChunkSealed, OpenChunk, ReadChunk, Receipt, SealChunk
 from dfs.wire.namespace import NodeAddress
-from dfs.wire.node import DeleteReplicas, Register, Registered, ReplicaId, ReportPage
+from dfs.wire.node import DeleteReplicas, Register, Registered, ReplicaId, ReplicaNews, ReportPage
 
 CLUSTER = "c-demo"
 NAMENODE = Peer(Role.NAMENODE, "namenode")
@@ -121,7 +121,16 @@ class Node:
         """The messages sent since the last call."""
         return [action.message for action in self.take_out()]
 
-    def register(self, epoch: int = 1, heartbeat_ns: int = 10**15) -> list[ReportPage]:
+    def confirm_news(self) -> None:
+        """Let the namenode confirm the news that were sent."""
+        for send in [a for a in self.out if isinstance(a.message, ReplicaNews)]:
+            assert isinstance(send, Send)
+            self.out.remove(send)
+            self.receive(Origin(NAMENODE, 1, send.request), Ok())
+
+    def register(
+        self, epoch: int = 1, heartbeat_ns: int = 10**15, incarnation: int = 1
+    ) -> list[ReportPage]:
         """Register and report; returns the pages."""
         pages = []
         self.pass_time(0 if not self.out else 10**10)
@@ -131,10 +140,12 @@ class Node:
             assert send.to == NAMENODE
             answer: Message
             if isinstance(send.message, Register):
-                answer = Registered(epoch, heartbeat_ns)
+                answer = Registered(epoch, heartbeat_ns, incarnation)
             else:
-                assert isinstance(send.message, ReportPage)
-                pages.append(send.message)
+                if isinstance(send.message, ReportPage):
+                    pages.append(send.message)
+                else:
+                    assert isinstance(send.message, ReplicaNews)
                 answer = Ok()
             self.receive(Origin(NAMENODE, 1, send.request), answer)
             self.run_work()
@@ -174,6 +185,7 @@ class Wire:
                     continue
                 moving |= bool(node.work or node.out)
                 node.run_work()
+                node.confirm_news()
                 out, node.out = node.out, []
                 for action in out:
                     self._deliver(node, action)
@@ -288,3 +300,4 @@ def delete(node: Node, *keys: ReplicaKey) -> None:
     """Let the namenode order replicas to be deleted, and the disk do it."""
     give(node, DeleteReplicas(1, tuple(ReplicaId(*key, 0) for key in keys)))
     node.run_work()
+    node.confirm_news()

@@ -12,11 +12,21 @@ from hypothesis import strategies as st
 
 from dfs.datanode import tasks
 from dfs.datanode.chunkfile import ReplicaKey, sealed_path
+from dfs.datanode.orders import CheckToken
 from dfs.datanode.replicas import Inventory, Replicas
 from dfs.datanode.tasks import SpaceMeasured
-from dfs.errors import NotFound, PermissionDenied, ProtocolError, Refused, Unavailable
-from dfs.events import LinkLost, Origin, Peer, Role, Send
+from dfs.errors import (
+    BadArgument,
+    Corrupt,
+    NotFound,
+    PermissionDenied,
+    ProtocolError,
+    Refused,
+    Unavailable,
+)
+from dfs.events import LinkLost, Origin, Peer, Role, Send, WorkDone
 from dfs.limits import (
+    NEWS_BATCH_MAX_REPLICAS,
     NEWS_MAX,
     REPORT_PAGE_MAX_REPLICAS,
     REQUEST_TRY_NS,
@@ -29,13 +39,16 @@ from dfs.wire.node import (
     CheckReplica,
     DeleteReplicas,
     Heartbeat,
+    LostReplica,
+    QuarantineReplicas,
     Register,
     Registered,
     ReplicaId,
-    ReplicaLost,
+    ReplicaNews,
     ReportPage,
+    StoredReplica,
 )
-from tests.datanode.hand_driven import NAMENODE, RESERVE_BYTES, Node
+from tests.datanode.hand_driven import NAMENODE, READER, RESERVE_BYTES, Node
 
 KEY = ReplicaKey(5, 1)
 
@@ -81,6 +94,9 @@ def test_a_node_registers_reports_and_beats(node: Node) -> None:
     assert page.message == ReportPage(1, 0, True)
     assert bytes(page.payload) == struct.pack(">6Q", 3, 2, 7, 5, 1, 100)
     answer(node, page, Ok())
+    news = sent(node)
+    assert news.message == ReplicaNews(1)
+    answer(node, news, Ok())
     assert node.out == []
     node.pass_time(3 * SECOND_NS)
     later = Heartbeat(node.disk.space()[1] - RESERVE_BYTES, 107, capacity)
@@ -122,6 +138,7 @@ def test_after_a_lost_link_it_registers_and_reports_again(node: Node, stage: str
         send = sent(node)
     if stage == "serving":
         answer(node, send, Ok())
+        assert sent(node).message == ReplicaNews(1)
     node.event(LinkLost(NAMENODE, 1, "killed"))
     answer(node, send, Ok())  # late, means nothing
     assert node.out == []
@@ -199,7 +216,7 @@ def test_a_bad_replica_is_news_until_the_namenode_confirms_it(node: Node) -> Non
     node.register()
     node.disk.flip_bit(sealed_path(KEY), 4100)
     replica = ReplicaId(*KEY, 0)
-    lost = ReplicaLost(ReplicaId(*KEY, 100), "corrupt")
+    lost = ReplicaNews(2, lost=(LostReplica(ReplicaId(*KEY, 100), "corrupt"),))
     node.receive(Origin(NAMENODE, 1, 900), CheckReplica(1, replica))
     node.run_work()
     checked, news = node.out
@@ -215,19 +232,23 @@ def test_a_bad_replica_is_news_until_the_namenode_confirms_it(node: Node) -> Non
     assert node.out == []
 
 
-def test_news_that_the_namenode_refuses_are_dropped_and_noted(node: Node) -> None:
+def test_news_that_the_namenode_refuses_make_way_for_a_new_report(node: Node) -> None:
     node.hold(KEY, b"x" * 100)
     node.register()
     node.disk.unlink(sealed_path(KEY))
     node.receive(Origin(NAMENODE, 1, 900), CheckReplica(1, ReplicaId(*KEY, 0)))
     node.run_work()
     news = node.out[-1]
-    assert news.message == ReplicaLost(ReplicaId(*KEY, 100), "missing")
+    lost = LostReplica(ReplicaId(*KEY, 100), "missing")
+    assert news.message == ReplicaNews(2, lost=(lost,))
     node.out.clear()
-    answer(node, news, Failed.of(ProtocolError("no")))
-    node.pass_time(10 * REQUEST_TRY_NS)
-    assert node.out == []
-    assert node.notes[-1] == "ReplicaLost: no"
+    answer(node, news, Failed.of(ProtocolError("a gap")))
+    assert node.notes[-1] == "what this node holds was not taken: a gap"
+    node.pass_time(RETRY_PAUSE_NS)
+    page = sent(node)
+    assert page.message == ReportPage(2, 0, True)
+    answer(node, page, Ok())
+    assert sent(node).message == ReplicaNews(1)
 
 
 def test_what_changes_during_a_report_is_told_behind_it(node: Node) -> None:
@@ -237,7 +258,70 @@ def test_what_changes_during_a_report_is_told_behind_it(node: Node) -> None:
     page = sent(node)
     assert order(node, DeleteReplicas(1, (ReplicaId(*KEY, 100),))) == [Ok()]
     answer(node, page, Ok())
-    assert sent(node).message == ReplicaLost(ReplicaId(*KEY, 100), "deleted")
+    lost = LostReplica(ReplicaId(*KEY, 100), "deleted")
+    assert sent(node).message == ReplicaNews(1, lost=(lost,))
+
+
+def test_a_namenode_that_lived_on_hears_only_what_changed(node: Node) -> None:
+    node.hold(KEY, b"x" * 100)
+    node.register(incarnation=77)
+    node.event(LinkLost(NAMENODE, 1, "broken"))
+    node.core.handle(WorkDone(CheckToken(READER, KEY), error=Corrupt("bad")), node.now)
+    node.pass_time(RETRY_PAUSE_NS)
+    register = sent(node)
+    assert (register.message.incarnation, register.message.sequence) == (77, 1)
+    answer(node, register, Registered(1, SECOND_NS, 77, full=False))
+    news = sent(node)
+    lost = LostReplica(ReplicaId(*KEY, 100), "corrupt")
+    assert news.message == ReplicaNews(2, lost=(lost,))
+    node.event(LinkLost(NAMENODE, 1, "broken"))
+    node.pass_time(RETRY_PAUSE_NS)
+    answer(node, sent(node), Registered(1, SECOND_NS, 77, full=False))
+    assert sent(node).message == news.message  # as it was, since it may have been taken
+
+
+def test_a_namenode_that_asks_for_all_gets_all(node: Node) -> None:
+    node.register(incarnation=77)
+    node.event(LinkLost(NAMENODE, 1, "broken"))
+    node.pass_time(RETRY_PAUSE_NS)
+    answer(node, sent(node), Registered(1, SECOND_NS, 78, full=True))
+    assert sent(node).message == ReportPage(2, 0, True)
+
+
+def test_a_check_compares_with_the_digest_of_the_namenode(node: Node) -> None:
+    node.hold(KEY, b"x" * 100)
+    node.register()
+    order(node, CheckReplica(1, ReplicaId(*KEY, 0), b"d" * 16))
+    assert len(node.disk.names("quarantine")) == 1
+
+
+def test_a_check_of_what_is_not_here_is_news(node: Node) -> None:
+    node.register()
+    checked, news = order(node, CheckReplica(1, ReplicaId(*KEY, 0)))
+    lost = LostReplica(ReplicaId(*KEY, 0), "missing")
+    assert (checked, news) == (Ok(), ReplicaNews(2, lost=(lost,)))
+    (bad,) = order(node, CheckReplica(1, ReplicaId(-1, 1, 0)))
+    assert isinstance(bad.error(), BadArgument)
+
+
+def test_replicas_of_a_later_history_are_set_aside(node: Node) -> None:
+    node.hold(KEY, b"x" * 100)
+    node.register()
+    strangers = (ReplicaId(*KEY, 0), ReplicaId(9, 1, 0))
+    done, news = order(node, QuarantineReplicas(1, strangers))
+    lost = LostReplica(ReplicaId(*KEY, 100), "quarantined")
+    assert (done, news) == (Ok(), ReplicaNews(2, lost=(lost,)))
+    assert len(node.disk.names("quarantine")) == 1
+    node.boot()
+    node.pass_time(0)
+    register = sent(node).message
+    assert (register.quarantined, register.highest_chunk) == (1, KEY.chunk)
+
+
+def test_an_order_to_set_nonsense_aside_is_refused(node: Node) -> None:
+    node.register()
+    (bad,) = order(node, QuarantineReplicas(1, (ReplicaId(-1, 1, 0),)))
+    assert isinstance(bad.error(), BadArgument)
 
 
 rows = st.lists(
@@ -265,21 +349,44 @@ def test_the_arrays_behave_like_a_dict(changes: list[tuple[ReplicaKey, bool, int
     assert (len(replicas), replicas.used_bytes) == (len(model), sum(model.values()))
 
 
+def told(inventory: Inventory) -> ReplicaNews:
+    news = inventory.next_news()
+    inventory.news_taken()
+    return news
+
+
 def test_too_much_news_make_way_for_a_new_report() -> None:
     keys = [ReplicaKey(n, 1) for n in range(1, NEWS_MAX + 3)]
     inventory = Inventory(Replicas((key, 1) for key in keys), 0, SpaceMeasured(1, 1), 0)
     inventory.begin_report()
-    inventory.end_report()
     for key in keys:
-        inventory.lost(key, "missing")
+        inventory.missing(key)
     assert inventory.news_lost
-    assert not inventory.news
+    assert not inventory.has_news
     assert inventory.begin_report() == b""
     assert not inventory.news_lost
 
 
 def test_a_lost_replica_is_told_once() -> None:
     inventory = Inventory(Replicas([(KEY, 1)]), 5, SpaceMeasured(1, 1), 0)
-    inventory.lost(KEY, "corrupt")
-    inventory.lost(KEY, "corrupt")
-    assert len(inventory.news) == 1
+    inventory.set_aside(KEY, "corrupt")
+    inventory.set_aside(KEY, "corrupt")
+    assert told(inventory) == ReplicaNews(1, lost=(LostReplica(ReplicaId(*KEY, 1), "corrupt"),))
+    assert not inventory.has_news
+
+
+def test_only_the_last_word_on_a_replica_is_told() -> None:
+    inventory = Inventory(Replicas(), 5, SpaceMeasured(1, 1), 0)
+    inventory.stored(KEY, 1, b"d")
+    inventory.deleted(KEY)
+    inventory.stored(KEY, 1, b"d")
+    assert told(inventory) == ReplicaNews(1, (StoredReplica(ReplicaId(*KEY, 1), b"d"),))
+
+
+def test_news_go_in_batches() -> None:
+    inventory = Inventory(Replicas(), 5, SpaceMeasured(1, 1), 0)
+    for number in range(1, NEWS_BATCH_MAX_REPLICAS + 2):
+        inventory.stored(ReplicaKey(number, 1), 1, b"d")
+    first, second = told(inventory), told(inventory)
+    assert (first.sequence, len(first.stored), first.more) == (1, NEWS_BATCH_MAX_REPLICAS, True)
+    assert (second.sequence, len(second.stored), second.more) == (2, 1, False)

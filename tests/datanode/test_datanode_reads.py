@@ -13,7 +13,7 @@ from dfs.errors import BadArgument, ReplicaFault, Unavailable
 from dfs.events import LinkLost
 from dfs.limits import FRAME_BYTES, READS_RUNNING_MAX, READS_WAITING_MAX, SLICE_BYTES
 from dfs.wire.data import ChunkSlices, ReadChunk
-from dfs.wire.node import ReplicaId, ReplicaLost
+from dfs.wire.node import LostReplica, ReplicaId, ReplicaNews
 from tests.datanode.hand_driven import READER, Node, delete, error_of, read
 
 KEY = ReplicaKey(5, 1)
@@ -85,7 +85,8 @@ def test_a_damaged_replica_is_never_served_and_goes_to_quarantine(holder: Node) 
     holder.run_work()
     failed, news = holder.said()
     assert isinstance(error_of(failed), ReplicaFault)
-    assert news == ReplicaLost(ReplicaId(*KEY, len(DATA)), "corrupt")
+    lost = LostReplica(ReplicaId(*KEY, len(DATA)), "corrupt")
+    assert news == ReplicaNews(2, lost=(lost,))
     assert holder.files() == []
     assert len(holder.disk.names("quarantine")) == 1
     assert isinstance(error_of(read(holder, KEY, 0, FRAME_BYTES).message), ReplicaFault)
@@ -95,7 +96,8 @@ def test_a_file_that_vanished_is_reported_as_missing(holder: Node) -> None:
     holder.disk.unlink(sealed_path(KEY))
     holder.receive(READER, ReadChunk(*KEY, 0, FRAME_BYTES))
     holder.run_work()
-    assert ReplicaLost(ReplicaId(*KEY, len(DATA)), "missing") in holder.said()
+    lost = LostReplica(ReplicaId(*KEY, len(DATA)), "missing")
+    assert ReplicaNews(2, lost=(lost,)) in holder.said()
 
 
 def test_a_fault_that_proves_nothing_costs_no_replica(holder: Node) -> None:

@@ -21,8 +21,8 @@ from dfs.limits import (
 )
 from dfs.wire.common import Failed, Ok
 from dfs.wire.data import ChunkOpened, ChunkSlices, OpenChunk, ReadChunk
-from dfs.wire.namespace import NodeAddress
-from dfs.wire.node import CopyReplica, ReplicaId, ReplicaStored
+from dfs.wire.namespace import BadReplica, NodeAddress
+from dfs.wire.node import CopyReplica, ReplicaId, ReplicaNews, StoredReplica
 from tests.datanode.hand_driven import READER, Node, delete, error_of, give, read
 
 KEY = ReplicaKey(5, 1)
@@ -76,7 +76,8 @@ def test_a_replica_is_copied_verified_and_announced(node: Node) -> None:
     node.register()
     give(node, copy_order())
     done = Source(node).run()
-    assert done == [Ok(), ReplicaStored(ReplicaId(*KEY, len(DATA)), DIGEST)]
+    stored = StoredReplica(ReplicaId(*KEY, len(DATA)), DIGEST)
+    assert done == [Ok(), ReplicaNews(2, (stored,))]
     assert read(node, KEY, 0, FRAME_BYTES).payload == DATA[:FRAME_BYTES]
     node.disk.crash()
     node.boot()
@@ -134,7 +135,9 @@ def test_a_silent_source_is_left(node: Node) -> None:
 def test_sources_with_other_bytes_are_not_believed(node: Node, data: bytes) -> None:
     node.register()
     give(node, copy_order())
-    failed = Source(node, data).run()[0]
+    first, second, failed = Source(node, data).run()
+    assert first == BadReplica(*KEY, "datanode-2")
+    assert second == BadReplica(*KEY, "datanode-3")
     assert isinstance(error_of(failed), ReplicaFault)
     assert node.files() == []
 
@@ -146,7 +149,7 @@ def test_right_hashes_with_wrong_bytes_are_not_believed(node: Node) -> None:
     origin = Origin(send.to, 52, send.request)
     node.receive(origin, ChunkSlices(0, slice_hashes(DATA)), bytes(FRAME_BYTES))
     node.run_work()
-    assert isinstance(error_of(node.said()[0]), ReplicaFault)
+    assert isinstance(error_of(node.said()[-1]), ReplicaFault)
     assert node.files() == []
 
 
@@ -215,7 +218,7 @@ def test_an_order_without_sources_fails(node: Node) -> None:
     node.register()
     give(node, copy_order(sources=("datanode-1",)))
     node.run_work()
-    assert isinstance(error_of(node.said()[0]), ReplicaFault)
+    assert isinstance(error_of(node.said()[-1]), ReplicaFault)
     assert node.files() == []
 
 
@@ -233,7 +236,7 @@ def test_a_chunk_is_not_written_and_copied_at_once(node: Node) -> None:
     node.run_work()
     assert node.said() == [ChunkOpened(0)]
     give(node, copy_order())
-    assert isinstance(error_of(node.said()[0]), ReplicaFault)
+    assert isinstance(error_of(node.said()[-1]), ReplicaFault)
     delete(node, KEY)
     given_up, done = node.said()
     assert isinstance(error_of(given_up), ReplicaFault)
@@ -241,7 +244,7 @@ def test_a_chunk_is_not_written_and_copied_at_once(node: Node) -> None:
     give(node, copy_order())
     node.take_out()
     node.receive(READER, OpenChunk(*KEY, 1, 0, "/a", 0))
-    assert isinstance(error_of(node.said()[0]), ReplicaFault)
+    assert isinstance(error_of(node.said()[-1]), ReplicaFault)
 
 
 def test_a_delete_ends_a_copy_of_the_same_chunk(node: Node) -> None:

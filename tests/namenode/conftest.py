@@ -46,6 +46,7 @@ class Namenode:
 
     def restart(self) -> None:
         """A new core on the same table, as after a crash with a synced log."""
+        self.mono_ns += 1
         settings = NamenodeSettings("c1", "root", self.files, self.times)
         self.core = NamespaceCore(settings, self.table, self.now)
         self.settle()
@@ -117,6 +118,7 @@ class Namenode:
             )
             self.tell(name, word)
             self.tell(name, n.ReportPage(1, 0, True), replicas)
+            self.tell(name, n.ReplicaNews(1))
             self.pause()
 
     def pause(self) -> None:

@@ -142,7 +142,8 @@ def test_copies_on_their_way_are_bounded_per_node(lone_namenode: Any) -> None:
 def test_a_lost_replica_is_replaced_and_the_bad_node_not_asked(namenode: Any) -> None:
     namenode.write("/f")
     chunk = namenode.ask(m.Locate("/f")).chunks[0].chunk
-    namenode.tell("datanode-1", n.ReplicaLost(n.ReplicaId(chunk, 1, 4096), "corrupt"))
+    lost = n.LostReplica(n.ReplicaId(chunk, 1, 4096), "corrupt")
+    namenode.tell("datanode-1", n.ReplicaNews(2, lost=(lost,)))
     (order,) = namenode.orders(n.CopyReplica)
     assert order.to.name == "datanode-1"
     assert sorted(s.node for s in order.message.sources) == ["datanode-2", "datanode-3"]
@@ -167,7 +168,7 @@ def test_safe_mode_lasts_until_all_have_reported(namenode: Any) -> None:
     assert "datanode-1, datanode-2, datanode-3" in status.reasons[-1]
     namenode.join("datanode-1", "datanode-2", replicas=packed((chunk, 1, 4096)))
     namenode.change(m.Remove, path="/f")
-    namenode.advance(50, beating=("datanode-1", "datanode-2"))
+    namenode.advance(29, beating=("datanode-1", "datanode-2"))
     assert namenode.ask(m.GetStatus()).safe_mode
     assert namenode.orders(n.DeleteReplicas) == []
     namenode.join("datanode-3", replicas=packed((chunk, 1, 4096)))
@@ -226,4 +227,4 @@ def test_a_long_sweep_goes_on_in_slices(lone_namenode: Any) -> None:
     lone_namenode.join("datanode-1")
     lone_namenode.pause()
     status = lone_namenode.ask(m.GetStatus())
-    assert status.chunks == status.missing == 1500
+    assert status.chunks == status.missing == 3 * (SWEEP_MAX_ROWS // 2)
