@@ -336,6 +336,16 @@ def check_node(rows: Rows, key: bytes, value: bytes) -> Found:
     yield from ()
 
 
+def check_skipped(rows: Rows, key: bytes, value: bytes) -> Found:
+    """Chunk ids that were skipped because another history may have given them out."""
+    begin, end = _number("skipped", key), _number("skipped", value)
+    if not begin < end <= rows.counter(NEXT_CHUNK):
+        yield 32, f"chunk ids {begin} to {end} cannot have been skipped"
+    last = rows.before("owners", value)
+    if last is not None and last[0] >= key:
+        yield 32, f"a file has a chunk between {begin} and {end}, which were skipped"
+
+
 def check_meta(rows: Rows, key: bytes, value: bytes) -> Found:
     """A counter."""
     if key not in (NEXT_INODE, NEXT_CHUNK, EPOCH, APPLIED_INDEX) or len(value) != NUMBER_BYTES:
@@ -358,5 +368,6 @@ CHECKS: dict[str, RowCheck] = {
     "sessions": check_session,
     "reap": check_reap,
     "nodes": check_node,
+    "skipped": check_skipped,
     "meta": check_meta,
 }

@@ -148,6 +148,11 @@ class Nodes:
             return None
         return state
 
+    def heartbeat(self, name: str, free: int, used: int, now_ns: int) -> None:
+        """Note a sign of life of a node that is registered."""
+        state = self._nodes[name]
+        state.seen_ns, state.free_bytes, state.used_bytes = now_ns, free, used
+
     def out_of_step(self, name: str) -> None:
         """The connection to a node broke: it may hold other replicas than it told."""
         state = self._nodes.get(name)

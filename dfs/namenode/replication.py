@@ -1,36 +1,35 @@
 """Replicas in motion: what datanodes say of theirs, and what they are ordered to do.
 
 This is the part of the namenode's core that talks to datanodes once they are
-registered. It decides nothing about names; the table is only read. ``repair`` judges single
-chunks, ``sweep`` chooses the chunks to judge, ``orphans`` finds what no file names, ``orders``
-holds what was ordered; here they meet, under the rules of safe mode.
+registered. It decides nothing about names; the table is only read. ``reports`` takes what is
+said into the map, ``repair`` judges single chunks, ``sweep`` chooses the chunks to judge,
+``orphans`` finds what no file names, ``orders`` holds what was ordered; here they meet, under
+the rules of safe mode.
 """
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import NamedTuple
 
 from dfs.errors import NotFound
 from dfs.events import Action, Hangup, Note, Now, Peer, Received, Reply, Role
-from dfs.limits import NEWS_WAITING_MAX_CHUNKS, SECOND_NS, SWEEP_MAX_ROWS
+from dfs.limits import SECOND_NS, SWEEP_MAX_ROWS
 from dfs.namenode import commands as c
-from dfs.namenode.held import Held, HeldReplicas
+from dfs.namenode.held import HeldReplicas
 from dfs.namenode.keys import (
-    EPOCH,
     NEXT_CHUNK,
     ChunkRow,
     NodeRow,
     get_number,
     get_row,
-    number_key,
 )
 from dfs.namenode.nodes import Nodes, NodeState
 from dfs.namenode.orders import Order, Orders
 from dfs.namenode.orphans import Orphans
 from dfs.namenode.repair import Repair
+from dfs.namenode.reports import Reports
 from dfs.namenode.safemode import SafeMode
-from dfs.namenode.standing import find_chunk
+from dfs.namenode.standing import find_chunk, is_closed
 from dfs.namenode.sweep import Sweep
 from dfs.namenode.table import Table
 from dfs.wire import namespace as m
@@ -75,9 +74,7 @@ class Replication:
         self._repair = Repair(nodes, orders)
         self._sweep = Sweep(now_ns)
         self._orphans = Orphans(now_ns)
-        self._fresh: dict[int, None] = {}
-        self._has_missed = False
-        self._notes: list[Action] = []
+        self._reports = Reports(nodes, orders)
         self._was_on = True
         self._due = True
         self._retry_ns = now_ns
@@ -95,56 +92,18 @@ class Replication:
         notes: list[Action] = []
         match message:
             case n.Heartbeat():
-                node.seen_ns, node.quarantined = now.mono_ns, message.quarantined
-                node.free_bytes, node.used_bytes = message.free_bytes, message.used_bytes
+                free, used = message.free_bytes, message.used_bytes
+                self._nodes.heartbeat(name, free, used, now.mono_ns)
+                node.quarantined = message.quarantined
             case n.ReportPage():
-                self._nodes.take_page(node, message.report, message.page, event.payload)
-                if message.last:
-                    self._nodes.finish_report(node)
+                self._reports.page(node, message, event.payload)
             case n.ReplicaNews():
-                if self._nodes.is_next_news(node, message.sequence):
-                    notes = self._take(table, node, message, now.mono_ns)
+                notes = self._reports.news(table, node, message, now.mono_ns)
                 if not message.more:
                     self._in_step(node, now.mono_ns)
             case _:
                 raise AssertionError(f"nobody handles {type(message).__name__}")
         return [Reply(origin, Ok()), *notes]
-
-    def _take(
-        self, table: Table, node: NodeState, news: n.ReplicaNews, now_ns: int
-    ) -> list[Action]:
-        actions: list[Action] = []
-        for stored in news.stored:
-            held = Held(stored.replica.chunk, stored.replica.generation)
-            self._look_soon(held.chunk)
-            chunk = find_chunk(table, held.chunk)
-            if chunk is None or not stored.digest:
-                node.claim(held, stored.digest)
-            elif chunk.row.generation == held.generation and chunk.row.digest != stored.digest:
-                actions += self._disown(node, chunk.row, now_ns, get_number(table, EPOCH, 1))
-                continue
-            self._nodes.add_replica(node.name, *held)
-        for lost in news.lost:
-            held = Held(lost.replica.chunk, lost.replica.generation)
-            self._nodes.drop_replica(node.name, *held)
-            self._look_soon(held.chunk)
-            if lost.reason in ("corrupt", "missing"):
-                node.give_up(held, lost.reason)
-                actions.append(Note(f"chunk {held.chunk} is {lost.reason} on {node.name}"))
-        return actions
-
-    def _disown(self, node: NodeState, row: ChunkRow, now_ns: int, epoch: int) -> list[Action]:
-        """A node sealed other bytes than the file has: they do not count, and it looks at them."""
-        self._nodes.drop_replica(node.name, row.chunk, row.generation)
-        node.give_up(Held(row.chunk, row.generation), "corrupt")
-        note = Note(f"chunk {row.chunk} on {node.name} has another digest: it does not count")
-        if not self._orders.has_room(node.name, n.CheckReplica):
-            return [note]
-        return [note, self._check(node.name, row, epoch, now_ns)]
-
-    def _check(self, node: str, row: ChunkRow, epoch: int, now_ns: int) -> Action:
-        replica = n.ReplicaId(row.chunk, row.generation, row.length)
-        return self._orders.send(node, n.CheckReplica(epoch, replica, row.digest), now_ns)
 
     def _in_step(self, node: NodeState, now_ns: int) -> None:
         """The node has said all there is to say: look at what that changed."""
@@ -165,29 +124,10 @@ class Replication:
             self._sweep.request(now_ns)
         node.is_new, node.is_written_off, node.former = False, False, None
 
-    def _look_soon(self, chunk: int) -> None:
-        """Judge a chunk at the next occasion; if too many wait, all of them."""
-        self._fresh[chunk] = None
-        if len(self._fresh) > NEWS_WAITING_MAX_CHUNKS:
-            self._fresh.clear()
-            self._has_missed = True
-
     def stored(self, sealed: m.SealedChunk) -> None:
         """A writer showed receipts for a chunk that is being committed."""
-        held = Held(sealed.chunk, sealed.generation)
-        for name in sealed.nodes:
-            node = self._nodes.get(name)
-            if node is None or held in node.bad:
-                continue
-            if node.unproven.pop(held, sealed.digest) not in (sealed.digest, b""):
-                self._nodes.drop_replica(name, *held)
-                node.give_up(held, "corrupt")
-                text = f"chunk {held.chunk} on {name} has another digest: it does not count"
-                self._notes.append(Note(text))
-                continue
-            self._nodes.add_replica(name, *held)
+        self._reports.receipts(sealed)
         self._sweep.chunks += 1
-        self._look_soon(sealed.chunk)
 
     def suspect(self, table: Table, word: m.BadReplica, epoch: int, now_ns: int) -> list[Action]:
         """Somebody met a bad replica: let the node look at it."""
@@ -196,9 +136,7 @@ class Replication:
             return []
         if not node.replicas.holds(word.chunk, word.generation):
             return []
-        if not self._orders.has_room(word.node, n.CheckReplica):
-            return []
-        return [self._check(word.node, chunk.row, epoch, now_ns)]
+        return self._reports.check(word.node, chunk.row, epoch, now_ns)
 
     # -- what nobody needs any more
 
@@ -235,12 +173,12 @@ class Replication:
                 self._orders.deleted(name, order.message.replicas)
                 for replica in order.message.replicas:
                     self._nodes.drop_replica(name, replica.chunk, replica.generation)
-                    self._look_soon(replica.chunk)
+                    self._reports.look_soon(replica.chunk)
             case n.CopyReplica():
                 copy = order.message
                 self._nodes.add_replica(name, copy.chunk, copy.generation)
                 self._repair.copied(copy.chunk)
-                self._look_soon(copy.chunk)
+                self._reports.look_soon(copy.chunk)
             case _:
                 pass
         return []
@@ -250,10 +188,10 @@ class Replication:
         match order.message:
             case n.CopyReplica(chunk=chunk):
                 self._repair.not_copied(chunk, order.node, now_ns)
-                self._look_soon(chunk)
+                self._reports.look_soon(chunk)
             case n.DeleteReplicas(replicas=replicas):
                 for replica in replicas:
-                    self._look_soon(replica.chunk)
+                    self._reports.look_soon(replica.chunk)
             case _:
                 pass
 
@@ -294,8 +232,7 @@ class Replication:
     def on_deadline(self, table: Table, epoch: int, now: Now) -> list[Action]:
         """Bury the dead, look at chunks, send orders."""
         now_ns = now.mono_ns
-        actions = [*self._notes, *self._bury(now_ns), *self._overdue(now_ns)]
-        self._notes.clear()
+        actions = [*self._reports.take_notes(), *self._bury(now_ns), *self._overdue(now_ns)]
         self._due = False
         self._safe_update(now_ns)
         if self._safe.is_on:
@@ -332,7 +269,7 @@ class Replication:
             number = chunk.row.chunk
             if self._nodes.holders(number, chunk.row.generation, now_ns):
                 self._repair.missing.discard(number)
-            elif table.get("leases", number_key(chunk.inode)) is None:
+            elif is_closed(table, chunk.inode):
                 self._repair.missing.add(number)
         self._safe_update(now_ns)
         self._due = not self._safe.is_on
@@ -350,17 +287,16 @@ class Replication:
 
     def _look(self, table: Table, now_ns: int) -> None:
         """Judge what changed, then the next slice of what is walked over."""
-        if self._has_missed:
+        if self._reports.has_missed:
             self._sweep.request(now_ns)
-            self._has_missed = False
+            self._reports.has_missed = False
         if self._sweep.begins(now_ns):
             self._repair.owes = False
         for name in self._sweep.begun(now_ns):
             node = self._nodes.get(name)
             if node is not None and node.died_ns is not None:
                 node.is_written_off = True
-        for number in list(islice(self._fresh, SWEEP_MAX_ROWS)):
-            del self._fresh[number]
+        for number in self._reports.take_fresh(SWEEP_MAX_ROWS):
             chunk = find_chunk(table, number)
             if chunk is None:
                 self._repair.forget(number)
@@ -412,7 +348,7 @@ class Replication:
 
     def next_deadline(self) -> int | None:
         """When there is something to do."""
-        if self._due or (self._fresh and not self._safe.is_on):
+        if self._due or (self._reports.has_fresh and not self._safe.is_on):
             return 0
         times = [self._nodes.next_deadline(), self._orders.next_deadline()]
         times.append(self._safe.next_deadline())

@@ -51,6 +51,12 @@ def find_chunk(table: Table, chunk: int) -> FileChunk | None:
     return FileChunk(owner.inode, owner.start, row, file.replication)
 
 
+def is_closed(table: Table, inode: int) -> bool:
+    """Was this file closed, so that its chunks must be there?"""
+    lease = get_row(table, "leases", number_key(inode), LeaseRow)
+    return lease is None or lease.appends
+
+
 def replica_states(nodes: Nodes, row: ChunkRow) -> list[tuple[str, str]]:
     """(node, state) of every replica of a committed chunk that is known of, by node."""
     found: list[tuple[str, str]] = []

@@ -22,7 +22,7 @@ from dfs.namenode.keepers import FIRST_REQUEST, Keepers
 from dfs.namenode.keys import EPOCH, put_number
 from dfs.namenode.log import Log
 from dfs.namenode.module import LogCopies
-from dfs.namenode.nodes import Nodes
+from dfs.namenode.nodes import Introduction, Nodes
 from dfs.namenode.table import MemoryTable
 from dfs.testing.disk import MemoryDisk
 from dfs.wire.codec import Message
@@ -58,7 +58,8 @@ class Stage:
     def join(self, node: str, host: str = "") -> None:
         host = host or HOSTS[node]
         MODULE.apply(self.table, 1, c.NodeJoined(node, host, "rack"))
-        self.nodes.register(NodeAddress(node, ("ipc:///x",), host), 1, 1, self.now_ns)
+        address = NodeAddress(node, ("ipc:///x",), host)
+        self.nodes.register(Introduction(address, 1, 1), self.now_ns)
 
     def write(self, count: int = 1) -> None:
         """So many records, synced."""

@@ -27,6 +27,7 @@ from dfs.namenode.keys import (
     Row,
     SessionRow,
     entry_key,
+    get_number,
     get_row,
     number_key,
     number_of,
@@ -63,6 +64,7 @@ class Victim:
         change(m.AddChunk, inode=self.new, start=4 * KIB, sealed=sealed)
         self.namenode.write("/d/grown", (4 * KIB,))
         change(Append, path="/d/grown")
+        self.namenode.join("datanode-4", highest=get_number(self.namenode.table, NEXT_CHUNK, 1))
         self.table: MemoryTable = self.namenode.table
         put_number(self.table, APPLIED_INDEX, self.namenode.index)
 
@@ -143,6 +145,7 @@ def chunk_twice(v: Victim) -> None:
 
 
 def stray_owner(v: Victim) -> None:
+    v.drop("skipped", first_key("skipped")(v))
     put_row(v.table, "owners", number_key(2**20), OwnerRow(v.inode("/d/big"), 5))
 
 
@@ -171,6 +174,7 @@ def long_chunk(v: Victim) -> None:
 
 def low_counter(v: Victim) -> None:
     v.edit_lease(chunk=0, generation=0, start=0, targets=())
+    v.drop("skipped", first_key("skipped")(v))
     put_number(v.table, NEXT_CHUNK, 4)
 
 
@@ -241,6 +245,12 @@ DAMAGES: list[tuple[int, str, Callable[[Victim], object]]] = [
     (30, "the counter of inodes", lambda v: put_number(v.table, NEXT_INODE, v.new)),
     (30, "the counter of chunks", low_counter),
     (30, "the epoch", lambda v: v.drop("meta", EPOCH)),
+    (32, "ids that were not skipped", lambda v: v.table.put("skipped", number_key(1), b"\0" * 8)),
+    (
+        32,
+        "a chunk of another history",
+        lambda v: v.table.put("skipped", number_key(1), number_key(2)),
+    ),
     (31, "a record to come", lambda v: v.edit_inode("/d/empty", born=10**6)),
     (31, "applied too far", lambda v: put_number(v.table, APPLIED_INDEX, 10**6)),
 ]
