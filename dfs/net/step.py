@@ -168,7 +168,7 @@ class JournalStep:
         self._log.sync()
         if _is_due(self._commit_deadline(), now):
             self._commit()
-        for attendant in self._attendants:
+        for attendant in self._attending():
             held += attendant.synced(now)
             if _is_due(attendant.next_deadline(), now):
                 held += attendant.on_deadline(now)
@@ -182,12 +182,11 @@ class JournalStep:
     def keep_elsewhere(self, keepers: LogKeepers) -> None:
         """Have the log kept on other machines from now on."""
         self._keepers = keepers
-        self._attendants = (*self._attendants, keepers)
 
     def next_deadline(self) -> int | None:
         """The earliest of all: of core and attendants, the commit's, that of the space ahead."""
         deadlines = [self._core.next_deadline(), self._commit_deadline(), self._room_deadline()]
-        deadlines += [attendant.next_deadline() for attendant in self._attendants]
+        deadlines += [attendant.next_deadline() for attendant in self._attending()]
         return min((d for d in deadlines if d is not None), default=None)
 
     def close(self) -> None:
@@ -200,13 +199,16 @@ class JournalStep:
     def _view(self) -> View:
         return View(self._table, self._log.next_index, self._is_full, self._copies())
 
+    def _attending(self) -> list[Attendant]:
+        return [*self._attendants, *([self._keepers] if self._keepers is not None else ())]
+
     def _copies(self) -> LogCopies:
         return ALONE if self._keepers is None else self._keepers.copies
 
     def _take(self, event: Event, now: Now) -> list[Action]:
         """Let those decide whom an event concerns."""
         actions: list[Action] = []
-        takers = [attendant for attendant in self._attendants if attendant.takes(event)]
+        takers = [attendant for attendant in self._attending() if attendant.takes(event)]
         for attendant in takers:
             actions += attendant.handle(event, now)
         if takers and not isinstance(event, LinkLost):
