@@ -84,7 +84,6 @@ def _configured(target: str | os.PathLike[str] | None) -> ClientSettings:
         # Socket files lie beside the configuration that was named, be it the home's or another's.
         client_endpoints(config, path.parent),
         host_id(),
-        lease_ns=config.times.lease_ns,
     )
 
 

@@ -37,6 +37,7 @@ from dfs.client.session import Session
 from dfs.errors import (
     DeadlineExceeded,
     DfsError,
+    LeaseLost,
     OutcomeUnknown,
     Retry,
     SessionExpired,
@@ -51,6 +52,7 @@ from dfs.limits import (
     RETRY_PAUSE_MAX_NS,
     RETRY_PAUSE_NS,
     SECOND_NS,
+    SESSION_LOOK_NS,
     WAIT_NOTICE_NS,
 )
 from dfs.wire.codec import Message
@@ -69,7 +71,6 @@ class ClientSettings:
     endpoints: tuple[str, ...]
     host: str = ""
     timeout_ns: int = REQUEST_DEADLINE_NS
-    lease_ns: int = 60 * SECOND_NS
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ class Namenode:
         self, settings: ClientSettings, on_wait: Callable[[str], None] | None = None
     ) -> None:
         self.settings = settings
-        self._on_wait = on_wait
+        self.on_wait = on_wait
         self._session: Session | None = None
         self._contacted = False
         self._noticed = False
@@ -144,16 +145,31 @@ class Namenode:
     def keep_session(self) -> Operation[None]:
         """Renew the session and the leases in it for as long as this operation runs."""
         while True:
-            renew_ns = self.settings.lease_ns // 3
             session = self._session
-            if session is not None:
-                try:
-                    yield Ask(NAMENODE, RenewLease(session.number), b"", self.settings.endpoints)
-                except SessionExpired:
-                    self._leave_session(session)
-                except DfsError:  # it may be restarting: soon again, while the lease lasts
-                    renew_ns = min(renew_ns, RETRY_PAUSE_MAX_NS)
+            if session is None:
+                yield Sleep(SESSION_LOOK_NS)
+                continue
+            renew_ns = session.lease_ns // 3
+            renewal = RenewLease(session.number)
+            try_ns = min(renew_ns, REQUEST_TRY_NS)
+            try:
+                yield Ask(NAMENODE, renewal, b"", self.settings.endpoints, try_ns)
+            except SessionExpired:
+                self._leave_session(session)
+            except DfsError:  # it may be restarting: soon again, while the lease lasts
+                renew_ns = min(renew_ns, RETRY_PAUSE_MAX_NS)
             yield Sleep(renew_ns)
+
+    def check_lease(self, inode: int) -> Operation[None]:
+        """Is the file being written still ours? Raises ``LeaseLost``."""
+        session = self._session
+        if session is None:
+            raise LeaseLost("the session of its writer has ended")
+        try:
+            yield from self.ask(RenewLease(session.number, inode))
+        except SessionExpired:
+            self._leave_session(session)
+            raise LeaseLost("the session of its writer has ended") from None
 
     def close_session(self) -> Operation[None]:
         """End the session; files left open are discarded. Silence is no error."""
@@ -174,8 +190,8 @@ class Namenode:
 
     def notice(self, text: str) -> None:
         """Tell the user, once until the next answer, what is waited for."""
-        if not self._noticed and self._on_wait is not None:
-            self._on_wait(text)
+        if not self._noticed and self.on_wait is not None:
+            self.on_wait(text)
         self._noticed = True
 
     def _patience(self, timeout_ns: int) -> Operation[_Patience]:
@@ -193,21 +209,18 @@ class Namenode:
                     self.settings.endpoints,
                     (yield from self._try_ns(patience)),
                 )
-                self._heard()
+                self._contacted, self._noticed = True, False
                 return answer.message
             except (LinkDown, NoAnswer) as failure:
                 patience.unanswered = True
                 error: DfsError = failure
             except DfsError as failure:
-                self._heard()
+                self._contacted = True
                 if failure.retry is not Retry.SAME_REQUEST:
+                    self._noticed = False
                     raise
-                error = failure
+                error = failure  # "not yet": what is waited for goes on
             yield from self._pause(message, patience, error)
-
-    def _heard(self) -> None:
-        self._contacted = True
-        self._noticed = False
 
     def _try_ns(self, patience: _Patience) -> Operation[int]:
         """How long to wait for the next try's answer."""
@@ -231,12 +244,18 @@ class Namenode:
         if now_ns < limit_ns:
             if now_ns - patience.start_ns >= WAIT_NOTICE_NS:
                 seconds = (now_ns - patience.start_ns) // SECOND_NS
-                reason = "" if isinstance(error, NoAnswer) else f" ({error.message})"
-                self.notice(f"waiting for the namenode at {self.address} since {seconds} s{reason}")
+                self.notice(self._waiting(error, seconds))
             yield Sleep(min(patience.next_pause_ns(), limit_ns - now_ns))
             now_ns = yield CurrentTime()
         if now_ns >= limit_ns:
             raise self._out_of_time(message, patience, error) from None
+
+    def _waiting(self, error: DfsError, seconds: int) -> str:
+        """What is waited for: the namenode, or what it waits for itself."""
+        if not isinstance(error, LinkDown | NoAnswer):
+            return f"waiting since {seconds} s: {error.message}"
+        reason = "" if isinstance(error, NoAnswer) else f" ({error.message})"
+        return f"waiting for the namenode at {self.address} since {seconds} s{reason}"
 
     def _out_of_time(self, message: Message, patience: _Patience, error: DfsError) -> DfsError:
         silent = isinstance(error, NoAnswer)
@@ -281,7 +300,7 @@ class Namenode:
         opened = yield from self._repeat(OpenSession(), patience)
         assert isinstance(opened, SessionOpened), opened
         if self._session is None:
-            self._session = Session(opened.session)
+            self._session = Session(opened.session, opened.lease_ns)
         else:  # another operation was faster
             yield from self.tell(CloseSession(opened.session))
 

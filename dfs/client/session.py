@@ -6,10 +6,14 @@ from dfs.limits import SESSION_KEEP_REPLIES
 
 
 class Session:
-    """One session and the changes in it that still wait for their answers."""
+    """One session and the changes in it that still wait for their answers.
 
-    def __init__(self, number: int) -> None:
+    Its open files are lost when nothing is heard of it for ``lease_ns``.
+    """
+
+    def __init__(self, number: int, lease_ns: int) -> None:
         self.number = number
+        self.lease_ns = lease_ns
         self._next = 1
         self._open: dict[int, None] = {}
 

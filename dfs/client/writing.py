@@ -5,6 +5,8 @@ each chunk ``AddChunk`` commits the one before and names a chain of datanodes. T
 begins where the file ends: at 0, or behind the chunks of a file that is appended to. When the
 chain breaks:
 
+* First the namenode is asked whether the file is still ours. A process that was stopped for
+  longer than its lease must not make chunks that nobody expects any more.
 * At least ``need`` nodes survive: they are opened again under the same id and generation
   and get what they do not have yet.
 * Too few survive: a new chunk is allocated elsewhere and everything is sent anew.
@@ -144,6 +146,7 @@ class FileWriter:
             try:
                 return (yield from ChainWrite(settings, origin, targets, chain, chunk).run())
             except ChainFault as fault:
+                yield from self._namenode.check_lease(self._created.inode)
                 if fault.alive and chunk.length > tried_again_at:
                     tried_again_at = chunk.length
                     continue

@@ -2,7 +2,8 @@
 
 Nothing is copied: chunks are keyed by the offset at which they start, so the first new
 one begins where the file ends. Only a file stored inline is written anew, by its writer,
-who gets the content and repeats it in front; it stays inline as long as it is small.
+who gets the content and repeats it in front; it stays inline as long as it is small, and
+the first chunk holds at least all of it.
 While the lease lasts ``size`` in the file's row is what readers see, and chunks beyond it
 are not looked at.
 
@@ -49,11 +50,20 @@ def begin_append(
     content = table.get("inline", number_key(entry.inode)) or b""
     is_inline = len(content) == row.size and change.min_durable <= 1
     need = copies_needed(change.min_durable, row.replication, registered)
-    begun = c.AppendBegun(entry.inode, place.path, change.session, maker.owner, need, maker.wall_ns)
+    chunk_bytes = max(row.chunk_bytes, len(content))
+    begun = c.AppendBegun(
+        entry.inode,
+        place.path,
+        change.session,
+        maker.owner,
+        need,
+        chunk_bytes,
+        maker.wall_ns,
+    )
     created = m.Created(
         entry.inode,
         row.replication,
-        row.chunk_bytes,
+        chunk_bytes,
         need,
         INLINE_MAX_BYTES if is_inline else 0,
         row.size,

@@ -102,6 +102,9 @@ def _apply_append(
                 appends=True,
             )
             put_row(table, "leases", key, lease)
+            row = _must(table, "inodes", key, InodeRow)
+            changed = msgspec.structs.replace(row, chunk_bytes=command.chunk_bytes)
+            put_row(table, "inodes", key, changed)
         case c.AppendSynced():
             _grow(table, index, command, command.wall_ns)
         case c.AppendEnded():

@@ -179,7 +179,10 @@ class Reaped(Command, frozen=True):
 
 
 class AppendBegun(Command, frozen=True):
-    """A lease on a closed file, whose writer adds to its end; the file stays as it is."""
+    """A lease on a closed file, whose writer adds to its end; the file stays as it is.
+
+    Only ``chunk_bytes`` may rise: what is stored inline must fit into one chunk.
+    """
 
     TAG = 20
     inode: int
@@ -187,6 +190,7 @@ class AppendBegun(Command, frozen=True):
     session: int
     holder: str
     min_durable: int
+    chunk_bytes: int
     wall_ns: int
 
 

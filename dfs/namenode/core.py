@@ -35,7 +35,7 @@ from dfs.namenode import reading, writing
 from dfs.namenode.apply import MODULE
 from dfs.namenode.changes import reap_slice
 from dfs.namenode.keys import EPOCH, ROOT, get_number, number_key
-from dfs.namenode.leases import end_lease
+from dfs.namenode.leases import end_lease, held_lease
 from dfs.namenode.module import Command, Module, View
 from dfs.namenode.namespace import lease_row
 from dfs.namenode.nodes import Introduction, Nodes
@@ -173,9 +173,12 @@ class NamespaceCore:
                 _need_copies(view)
                 self._sessions.open(view.next_index, now.mono_ns)
                 started = c.SessionStarted(origin.peer.name, now.wall_ns)
-                return _reply(origin, m.SessionOpened(view.next_index), [started])
+                opened = m.SessionOpened(view.next_index, self._settings.times.lease_ns)
+                return _reply(origin, opened, [started])
             case m.RenewLease():
                 self._sessions.renew(message.session, now.mono_ns)
+                if message.inode:
+                    held_lease(view.table, message.inode, message.session)
                 return _reply(origin, Ok())
             case m.CloseSession():
                 return _reply(origin, Ok(), self._end_session(view.table, message.session, now))

@@ -68,6 +68,8 @@ def committed(
     row = inode_row(table, inode)
     if not 0 < sealed.length <= row.chunk_bytes:
         raise BadArgument(f"{lease.path}: a chunk of {sealed.length} bytes is not allowed")
+    if sealed.start == 0 and lease.appends and sealed.length < row.size:
+        raise BadArgument(f"{lease.path}: chunk 0 must hold the {row.size} bytes that were inline")
     _check_digest(lease.path, sealed.digest)
     receipts = sorted(set(sealed.nodes) & set(lease.targets))
     if len(receipts) < lease.min_durable:

@@ -41,6 +41,8 @@ class ClientMachine:
         return Process(PlainStep(self.core), _no_work, self._collect)
 
     def lose_process(self) -> None:
+        for running in self.running.values():
+            running.end(None, UserKilled())
         self.running.clear()
 
     def lose_power(self, rng: Random) -> None:

@@ -89,20 +89,25 @@ class OpenSession(Message, frozen=True):
 
 @message(21)
 class SessionOpened(Message, frozen=True):
-    """The session's number. Sent by: namenode."""
+    """The session's number. Sent by: namenode.
+
+    Files that it leaves open are lost when nothing is heard of it for ``lease_ns``.
+    """
 
     session: int
+    lease_ns: int
 
 
 @message(22)
 class RenewLease(Message, frozen=True):
     """The client lives: keep its session and the leases of its open files.
 
-    Sent by: the client's I/O thread while a session is open. Answered by: Ok,
-    SessionExpired. Harmless when repeated.
+    Sent by: the client's I/O thread while a session is open. Answered by: Ok, SessionExpired,
+    LeaseLost: that of the file ``inode`` (0: no question) has ended. Harmless when repeated.
     """
 
     session: int
+    inode: int = 0
 
 
 @message(23)

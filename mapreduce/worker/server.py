@@ -109,8 +109,6 @@ def _open_scratch(path: Path, name: str, config: Config) -> DataFolder:
 
 def _connect(config: Config, name: str, namenode: tuple[str, ...]) -> Client:
     """The client that reads and writes for tasks."""
-    settings = ClientSettings(
-        config.cluster.id, namenode, host_id(), lease_ns=config.times.lease_ns
-    )
+    settings = ClientSettings(config.cluster.id, namenode, host_id())
     transport = ZmqTransport(Peer(Role.CLIENT, name), config.cluster.id)
     return Client(Connection(transport, Namenode(settings)))

@@ -197,7 +197,7 @@ class DumbNamenode:
             case m.OpenSession():
                 number = self.new_id()
                 self.sessions[number] = {}
-                return m.SessionOpened(number)
+                return m.SessionOpened(number, 60 * SECOND_NS)
             case m.RenewLease() if message.session not in self.sessions:
                 raise SessionExpired("unknown session")
             case m.Stat():

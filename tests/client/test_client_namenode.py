@@ -167,7 +167,7 @@ def test_more_changes_than_answers_are_kept_wait_for_their_turn() -> None:
 
 
 def test_acknowledged_is_what_nobody_waits_for_any_more() -> None:
-    session = Session(1)
+    session = Session(1, SECOND_NS)
     first, second, third = (session.begin() for _ in range(3))
     session.end(second)
     assert session.ack_below == first

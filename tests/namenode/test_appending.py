@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from dfs.errors import BadArgument, Exists, IsADirectory, LeaseLost, NotADirectory
@@ -99,6 +100,19 @@ def test_what_was_inline_begins_chunk_0_and_is_read_from_there_at_once(namenode:
     assert (found.entry.size, found.content) == (3, None)
     assert [(c.start, c.length) for c in found.chunks] == [(0, 4096)]
     assert rows(namenode, "inline") == 0
+
+
+def test_the_first_chunk_holds_all_that_was_inline(namenode: Any) -> None:
+    put = {"content": b"x" * 6000, "digest": b"", "chunk_bytes": 4096}
+    namenode.change(m.PutInline, path="/f", **put)
+    created = namenode.change(Append, path="/f", min_durable=2)
+    assert created.chunk_bytes == 6000
+    short = seal(namenode, created, 0, 4096)
+    add = {"inode": created.inode, "start": 4096}
+    assert "chunk 0" in str(namenode.fails(BadArgument, m.AddChunk, sealed=short, **add))
+    assert namenode.ask(m.Locate("/f")).content == b"x" * 6000
+    whole = msgspec.structs.replace(short, length=6000)
+    assert close(namenode, created, 6000, sealed=whole).entry.size == 6000
 
 
 def test_a_file_closed_without_a_byte_more_is_as_it_was(namenode: Any) -> None:
