@@ -39,6 +39,7 @@ class MinidfsGroup(LazyGroup):
         "mkdir": Verb("cli.files.mkdir", "make directories"),
         "rm": Verb("cli.files.rm", "delete files and directories"),
         "mv": Verb("cli.files.mv", "rename files and directories"),
+        "admin": Verb("cli.admin.group", "look after a cluster"),
         "version": Verb("cli.version", "say which version this is"),
     }
 

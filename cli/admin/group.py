@@ -14,7 +14,9 @@ from cli.lazy import LazyGroup, Verb
 class AdminGroup(LazyGroup):
     """All verbs of ``minidfs admin``."""
 
-    verbs: ClassVar[Mapping[str, Verb]] = {}
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        "rebuild": Verb("cli.admin.rebuild", "make a lost namenode again from the datanodes"),
+    }
 
 
 @click.command("admin", cls=AdminGroup, context_settings={"max_content_width": 100})

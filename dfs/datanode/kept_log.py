@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from dfs.datanode.log_copy import LogCopy, replace_file
 from dfs.datanode.log_keeper import KeeperAnswer, KeeperWork
 from dfs.disk import Disk
 from dfs.errors import DfsError, NotFound, StorageFault
 from dfs.events import Payload
 from dfs.limits import LOG_SEGMENT_BYTES
+from dfs.log_copy import LogCopy, replace_file
 from dfs.wire.keeper import (
     AppendLog,
     BeginLog,

@@ -12,6 +12,8 @@ it has seen. Reading needs no epoch: it is how a lost namenode is rebuilt.
 
 from __future__ import annotations
 
+import msgspec
+
 from dfs.wire.codec import Message, message
 
 
@@ -87,3 +89,38 @@ class KeptRecords(Message, frozen=True):
     """Whole records (the payload); the one behind them is ``next``. Sent by: datanode."""
 
     next: int
+
+
+class FoundChunk(msgspec.Struct, frozen=True, array_like=True):
+    """What a replica says of itself. ``path`` is the file's path when the chunk was made."""
+
+    chunk: int
+    generation: int
+    length: int
+    digest: bytes
+    inode: int
+    start: int
+    path: str
+
+
+@message(130)
+class ListChunks(Message, frozen=True):
+    """Which replicas does this volume hold behind this one? In the order of (chunk, generation).
+
+    Sent by: rebuilder, which begins with 0, 0, 0. Answered by: ChunkList.
+    """
+
+    volume: int = 0
+    chunk: int = 0
+    generation: int = 0
+
+
+@message(131)
+class ChunkList(Message, frozen=True):
+    """The next replicas whose files are sound at both ends. Sent by: datanode.
+
+    ``following`` is the question to go on with; None at the end of the last volume.
+    """
+
+    found: tuple[FoundChunk, ...]
+    following: ListChunks | None = None

@@ -1,0 +1,62 @@
+"""A namenode whose folder is gone is made again from what the datanodes hold."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.machines import Machines, needs_root
+
+pytestmark = pytest.mark.cluster
+
+FILES = {f"/d{n % 3}/file-{n}": bytes([n]) * size for n, size in enumerate((0, 9, 9000, 200_000))}
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Machines]:
+    made = Machines(tmp_path)
+    yield made
+    made.kill()
+
+
+def content(machines: Machines) -> dict[str, bytes]:
+    found = {}
+    for path in FILES:
+        found[path] = machines.alpha.cat(path)
+    return found
+
+
+@pytest.mark.root
+@needs_root
+def test_from_the_log_kept_on_other_machines(machines: Machines) -> None:
+    machines.start()
+    alpha = machines.alpha
+    for path, data in FILES.items():
+        alpha.minidfs("put", "-", f"{path}.first", stdin=data)
+        alpha.minidfs("mv", f"{path}.first", path)
+    done = alpha.minidfs("put", "-v", "-", "/last", stdin=b"last")
+    assert "2 copies on disk, on 2 hosts" in done.stderr
+    machines.kill()
+    shutil.rmtree(alpha.folder / "namenode")
+    machines.start_datanodes()
+    done = alpha.minidfs("admin", "rebuild", "--nodes", "3")
+    assert done.stdout.startswith("rebuilt from datanode-")
+    assert f"{len(FILES) + 1} files" in done.stdout
+    alpha.start("namenode")
+    assert alpha.cat("/last") == b"last"
+    assert content(machines) == FILES
+    alpha.minidfs("put", "-", "/after", stdin=b"after")
+    assert alpha.cat("/after") == b"after"
+
+
+@pytest.mark.root
+@needs_root
+def test_what_stands_in_the_way_is_not_touched(machines: Machines) -> None:
+    machines.start()
+    done = machines.alpha.minidfs("admin", "rebuild", code=2)
+    assert done.stderr.count("\n") == 1
+    assert "is not empty" in done.stderr
+    assert machines.alpha.serves()
