@@ -107,7 +107,9 @@ class Namenode:
     @property
     def address(self) -> str:
         """Where it is looked for, as people write it."""
-        return self.settings.endpoints[0].removeprefix("tcp://")
+        endpoints = self.settings.endpoints
+        named = next((e for e in endpoints if e.startswith("tcp://")), endpoints[0])
+        return named.removeprefix("tcp://")
 
     def ask(self, question: Message) -> Operation[Message]:
         """The answer to a question."""
