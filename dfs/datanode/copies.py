@@ -20,7 +20,8 @@ from dfs.datanode.chain import Identity
 from dfs.datanode.chunkfile import Footer, ReplicaKey, are_u64, file_bytes, is_key
 from dfs.datanode.registration import NAMENODE
 from dfs.datanode.replicas import Inventory
-from dfs.datanode.tasks import Chore, DropFile, OpenFile, SealFile, WriteSlices
+from dfs.datanode.tasks import Chore, DropFile, OpenFile, Placed, SealFile, WriteSlices
+from dfs.datanode.writes import full_node
 from dfs.errors import BadArgument, DfsError, ReplicaFault, StorageFault, Unavailable
 from dfs.events import (
     Action,
@@ -70,6 +71,7 @@ class CopyToken(NamedTuple):
 class _Copy:
     serial: int
     key: ReplicaKey
+    volume: int
     origin: Origin
     order: CopyReplica
     give_up_ns: int
@@ -109,9 +111,13 @@ class Copies:
             return [Reply(origin, Failed.of(fault))]
         if self._inventory.replicas.length(key) is not None:
             return [Reply(origin, Ok())]
+        volume = self._inventory.volumes.place(file_bytes(order.length))
+        if volume is None:
+            return [Reply(origin, Failed.of(full_node(self._me.node)))]
         copy = _Copy(
             serial=next(self._numbers),
             key=key,
+            volume=volume,
             origin=origin,
             order=order,
             give_up_ns=now_ns + REPAIR_DEADLINE_NS,
@@ -120,7 +126,6 @@ class Copies:
             progress_ns=now_ns,
         )
         self._copies[key] = copy
-        self._inventory.take_room(file_bytes(order.length))
         task = OpenFile(key, order.inode, order.start, order.path, order.length)
         return [self._work(copy, Stage.OPEN, task), *self._ask(copy)]
 
@@ -173,7 +178,7 @@ class Copies:
         copy.progress_ns = now_ns
         if token.stage is Stage.SEAL:
             order = copy.order
-            self._inventory.stored(copy.key, order.length, order.digest)
+            self._inventory.stored(copy.key, order.length, order.digest, copy.volume)
             del self._copies[copy.key]
             return [Reply(copy.origin, Ok()), Note(f"repaired {copy.key}")]
         if token.stage is Stage.WRITE:
@@ -244,7 +249,8 @@ class Copies:
         return True
 
     def _stop(self, copy: _Copy, reason: str) -> list[Action]:
-        drop = Work(Chore("drop", copy.key), DropFile(copy.key), lane=copy.key.chunk)
+        task = Placed(copy.volume, DropFile(copy.key))
+        drop = Work(Chore("drop", copy.key), task, lane=copy.key.chunk)
         fault = ReplicaFault(f"{self._me.node} cannot copy {copy.key}: {reason}")
         return [drop, *self._end(copy, fault)]
 
@@ -258,8 +264,6 @@ class Copies:
             return BadArgument(f"chunk {order.chunk} of {order.length} bytes cannot be stored")
         if len(self._copies) >= REPAIRS_PER_NODE:
             return Unavailable(f"{self._me.node} makes {REPAIRS_PER_NODE} copies already")
-        if not self._inventory.has_room(file_bytes(order.length)):
-            return StorageFault(f"the disk of {self._me.node} is full up to its reserve")
         return None
 
     def _of_request(self, peer: Peer, request: int) -> _Copy | None:
@@ -269,7 +273,8 @@ class Copies:
         return None
 
     def _work(self, copy: _Copy, stage: Stage, task: OpenFile | WriteSlices | SealFile) -> Work:
-        return Work(CopyToken(copy.serial, stage), task, lane=copy.key.chunk)
+        token = CopyToken(copy.serial, stage)
+        return Work(token, Placed(copy.volume, task), lane=copy.key.chunk)
 
 
 def _peer(source: NodeAddress) -> Peer:

@@ -7,7 +7,7 @@
 ``Copies``         repair
 ``Orders``         delete, check, set aside; the trash
 ``LogKeeper``      a copy of the namenode's log
-``Inventory``      what is held and how much room there is, shared by all of them
+``Inventory``      what is held, on which of the volumes, shared by all of them
 =================  =============================================================
 
 Orders and answers of the namenode count only when they come from the namenode, and
@@ -18,6 +18,7 @@ answer belongs to exactly one part.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TypeAlias
@@ -26,17 +27,13 @@ from dfs.datanode.chain import Identity
 from dfs.datanode.chunkfile import ReplicaKey
 from dfs.datanode.copies import Copies, CopyToken
 from dfs.datanode.log_keeper import KeeperToken, LogKeeper
-from dfs.datanode.orders import CheckToken, Orders, Trash, TrashToken
+from dfs.datanode.orders import CheckToken, Orders, Trash, TrashToken, VolumeKeys
 from dfs.datanode.pipeline import WriteToken
 from dfs.datanode.reads import Reads, ReadToken
-from dfs.datanode.registration import (
-    EpochToken,
-    Membership,
-    Registration,
-    SpaceToken,
-)
+from dfs.datanode.registration import Membership, Registration
 from dfs.datanode.replicas import Inventory, Replicas
-from dfs.datanode.tasks import Chore, Scan, SpaceMeasured
+from dfs.datanode.tasks import Chore, VolumeFault, VolumeFound
+from dfs.datanode.volumes import EpochToken, SpaceToken, Volumes
 from dfs.datanode.writes import Writes
 from dfs.errors import NotSupported, PermissionDenied, ReplicaFault
 from dfs.events import (
@@ -88,31 +85,31 @@ class DatanodeSettings:
     rack: str
     endpoints: tuple[str, ...]
     namenode_endpoints: tuple[str, ...]
-    reserve_bytes: int
 
 
 class DatanodeCore:
     """One datanode, without sockets, files and clocks. See the module's text."""
 
-    def __init__(
-        self, settings: DatanodeSettings, scan: Scan, space: SpaceMeasured, now: Now
-    ) -> None:
+    def __init__(self, settings: DatanodeSettings, found: Sequence[VolumeFound], now: Now) -> None:
         me = Identity(settings.cluster, settings.node, settings.host)
         numbers = count(1)
-        inventory = Inventory(
-            Replicas(scan.replicas), scan.highest_chunk, space, settings.reserve_bytes
-        )
-        inventory.quarantined = scan.quarantined
+        self._volumes = Volumes(found)
+        replicas = Replicas(*(volume.scan.replicas for volume in found))
+        highest = max(volume.scan.highest_chunk for volume in found)
+        epoch = max(volume.scan.epoch for volume in found)
+        inventory = Inventory(replicas, highest, self._volumes)
+        inventory.quarantined = sum(volume.scan.quarantined for volume in found)
         membership = Membership(
             settings.namenode_endpoints, settings.endpoints, settings.host, settings.rack
         )
-        self._registration = Registration(membership, inventory, numbers, scan.epoch)
+        self._registration = Registration(membership, inventory, numbers, epoch)
         self._writes = Writes(me, inventory, numbers)
         self._reads = Reads(me.node, inventory)
         self._copies = Copies(me, inventory, numbers)
-        self._trash = Trash(inventory)
+        self._trash = Trash(self._volumes)
         self._orders = Orders(me.node, inventory, self._writes, self._copies, self._trash)
-        self._trash.keep(tuple(scan.trash), now.mono_ns)
+        for number, volume in enumerate(found):
+            self._trash.keep(VolumeKeys(number, tuple(volume.scan.trash)), now.mono_ns)
         self._log_keeper = LogKeeper(me.node, self._registration)
 
     def handle(self, event: Event, now: Now) -> list[Action]:
@@ -210,6 +207,12 @@ class DatanodeCore:
         return self._writes.link_lost(event) + self._copies.link_lost(event)
 
     def _work_done(self, event: WorkDone, now_ns: int) -> list[Action]:
+        actions: list[Action] = []
+        if isinstance(event.error, VolumeFault):
+            actions = self._volumes.work_failed(event.error)
+        return actions + self._work_ended(event, now_ns)
+
+    def _work_ended(self, event: WorkDone, now_ns: int) -> list[Action]:
         match event.token:
             case WriteToken() as token:
                 return self._writes.work_done(token, event)
@@ -225,8 +228,8 @@ class DatanodeCore:
                 return self._log_keeper.work_done(token, event)
             case EpochToken() as token:
                 return self._registration.epoch_saved(token, event, now_ns)
-            case SpaceToken():
-                return self._registration.space_measured(event)
+            case SpaceToken() as token:
+                return self._volumes.measured(token, event)
             case Chore(what, key):
                 about = "" if key is None else f" {key}"
                 return [] if event.error is None else [Note(f"{what}{about}: {event.error}")]

@@ -1,7 +1,8 @@
 """Deleting, checking and setting aside replicas on the namenode's order; the node's own trash.
 
 A delete is a rename into the trash; the bytes go when ``REPLICA_TRASH_KEEP_NS`` is over,
-or at once while the disk has no room left for a chunk. Repeating an order is harmless.
+or at once while its volume has no room left for a chunk. Repeating an order is harmless:
+a replica that is not known any more is looked for on every volume.
 """
 
 from __future__ import annotations
@@ -18,22 +19,32 @@ from dfs.datanode.tasks import (
     CheckFile,
     Chore,
     EmptyTrash,
+    Placed,
     QuarantineFile,
     TrashFiles,
 )
+from dfs.datanode.volumes import Volumes
 from dfs.datanode.writes import Writes
 from dfs.errors import BadArgument, StorageFault, Unavailable
 from dfs.events import Action, Note, Origin, Reply, Work, WorkDone
-from dfs.limits import CHUNK_DEFAULT_BYTES, DELETE_MAX_REPLICAS, REPLICA_TRASH_KEEP_NS
+from dfs.limits import DELETE_MAX_REPLICAS, REPLICA_TRASH_KEEP_NS
 from dfs.wire.common import Failed, Ok
 from dfs.wire.node import CheckReplica, DeleteReplicas, QuarantineReplicas, ReplicaId
 
 
+class VolumeKeys(NamedTuple):
+    """Replicas to look for on one volume."""
+
+    volume: int
+    keys: tuple[ReplicaKey, ...]
+
+
 class TrashToken(NamedTuple):
-    """Names the move of replicas into the trash."""
+    """Names the move of replicas into the trash; the volumes in ``rest`` come after it."""
 
     origin: Origin
-    keys: tuple[ReplicaKey, ...]
+    at: VolumeKeys
+    rest: tuple[VolumeKeys, ...]
 
 
 class CheckToken(NamedTuple):
@@ -44,36 +55,46 @@ class CheckToken(NamedTuple):
 
 
 class Trash:
-    """Replicas that are deleted and not yet unlinked, oldest first."""
+    """Replicas that are deleted and not yet unlinked, oldest first on each volume."""
 
-    def __init__(self, inventory: Inventory) -> None:
-        self._inventory = inventory
-        self._due: deque[tuple[int, ReplicaKey]] = deque()
+    def __init__(self, volumes: Volumes) -> None:
+        self._volumes = volumes
+        self._due: dict[int, deque[tuple[int, ReplicaKey]]] = {}
 
-    def keep(self, keys: tuple[ReplicaKey, ...], now_ns: int) -> None:
-        """These lie in the trash from now on."""
+    def keep(self, kept: VolumeKeys, now_ns: int) -> None:
+        """These lie in the trash of a volume from now on."""
         due_ns = now_ns + REPLICA_TRASH_KEEP_NS
-        self._due += ((due_ns, key) for key in keys)
+        self._due.setdefault(kept.volume, deque()).extend((due_ns, key) for key in kept.keys)
 
     def next_deadline(self) -> int | None:
         """When the oldest one is to go."""
-        if not self._due:
-            return None
-        return self._due[0][0] if self._inventory.has_room(CHUNK_DEFAULT_BYTES) else 0
+        return min(
+            (
+                0 if self._volumes.is_short(volume) else due[0][0]
+                for volume, due in self._due.items()
+                if due
+            ),
+            default=None,
+        )
 
     def on_deadline(self, now_ns: int) -> list[Action]:
-        """Unlink what is due, a bounded number at a time."""
-        full = not self._inventory.has_room(CHUNK_DEFAULT_BYTES)
+        """Unlink what is due, a bounded number on each volume at a time."""
+        actions: list[Action] = []
+        for volume, due in self._due.items():
+            gone = self._take_due(volume, due, now_ns)
+            if gone:
+                empty = Placed(volume, EmptyTrash(gone))
+                actions.append(Work(Chore("empty trash"), empty, lane=NODE_LANE))
+        return actions
+
+    def _take_due(
+        self, volume: int, due: deque[tuple[int, ReplicaKey]], now_ns: int
+    ) -> tuple[ReplicaKey, ...]:
+        short = self._volumes.is_short(volume)
         gone: list[ReplicaKey] = []
-        while self._due and len(gone) < DELETE_MAX_REPLICAS:
-            due_ns, key = self._due[0]
-            if due_ns > now_ns and not full:
-                break
-            self._due.popleft()
-            gone.append(key)
-        if not gone:
-            return []
-        return [Work(Chore("empty trash"), EmptyTrash(tuple(gone)), lane=NODE_LANE)]
+        while due and len(gone) < DELETE_MAX_REPLICAS and (short or due[0][0] <= now_ns):
+            gone.append(due.popleft()[1])
+        return tuple(gone)
 
 
 class Orders:
@@ -96,19 +117,36 @@ class Orders:
         if any(self._writes.is_sealing(key) for key in keys):
             busy = Unavailable(f"{self._node} is sealing one of these replicas: repeat the order")
             return [Reply(origin, Failed.of(busy))]
+        parts = self._parts(keys)
         actions: list[Action] = []
         for key in keys:
             actions += self._writes.discard(key) + self._copies.discard(key)
             self._inventory.deleted(key)
-        return [*actions, Work(TrashToken(origin, keys), TrashFiles(keys), lane=NODE_LANE)]
+        return actions + self._move(origin, parts)
 
     def deleted(self, token: TrashToken, event: WorkDone, now_ns: int) -> list[Action]:
-        """The move is durable, or failed."""
-        self._trash.keep(token.keys, now_ns)
+        """The move on one volume is durable, or failed."""
+        self._trash.keep(token.at, now_ns)
         if event.error is None:
-            return [Reply(token.origin, Ok())]
+            return self._move(token.origin, token.rest)
         fault = StorageFault(f"{self._node} cannot delete replicas: {event.error}")
         return [Reply(token.origin, Failed.of(fault)), Note(fault.message)]
+
+    def _parts(self, keys: tuple[ReplicaKey, ...]) -> tuple[VolumeKeys, ...]:
+        """Where to look for what."""
+        on: dict[int, list[ReplicaKey]] = {}
+        for key in keys:
+            volume = self._inventory.replicas.volume(key)
+            for number in self._inventory.volumes.healthy() if volume is None else [volume]:
+                on.setdefault(number, []).append(key)
+        return tuple(VolumeKeys(volume, tuple(found)) for volume, found in on.items())
+
+    def _move(self, origin: Origin, parts: tuple[VolumeKeys, ...]) -> list[Action]:
+        """Move what lies on the first of the volumes; after the last one, answer."""
+        if not parts:
+            return [Reply(origin, Ok())]
+        task = Placed(parts[0].volume, TrashFiles(parts[0].keys))
+        return [Work(TrashToken(origin, parts[0], parts[1:]), task, lane=NODE_LANE)]
 
     def check(self, origin: Origin, order: CheckReplica) -> list[Action]:
         """Read a whole replica; one that is not here needs no reading."""
@@ -116,10 +154,12 @@ class Orders:
         if keys is None:
             return [_bad_keys(origin, (order.replica,))]
         (key,) = keys
-        if self._inventory.replicas.length(key) is None:
+        volume = self._inventory.replicas.volume(key)
+        if volume is None:
             self._inventory.missing(key)
             return [Reply(origin, Ok())]
-        return [Work(CheckToken(origin, key), CheckFile(key, order.digest), lane=key.chunk)]
+        task = Placed(volume, CheckFile(key, order.digest))
+        return [Work(CheckToken(origin, key), task, lane=key.chunk)]
 
     def checked(self, token: CheckToken, event: WorkDone) -> list[Action]:
         """The replica is good, or bad and set aside."""
@@ -135,10 +175,11 @@ class Orders:
             return [_bad_keys(origin, order.replicas)]
         actions: list[Action] = [Reply(origin, Ok())]
         for key in keys:
-            if self._inventory.replicas.length(key) is not None:
+            volume = self._inventory.replicas.volume(key)
+            if volume is not None:
                 self._inventory.set_aside(key, "quarantined")
-                token = Chore("quarantine", key)
-                actions.append(Work(token, QuarantineFile(key), lane=key.chunk))
+                task = Placed(volume, QuarantineFile(key))
+                actions.append(Work(Chore("quarantine", key), task, lane=key.chunk))
         return actions
 
 

@@ -34,7 +34,7 @@ import msgspec
 from dfs.checksum import HASH_BYTES, chunk_digest, slice_count, slice_hashes
 from dfs.datanode.chain import Identity, NextNode
 from dfs.datanode.chunkfile import Footer, ReplicaKey
-from dfs.datanode.tasks import OpenFile, ReadFooter, SealFile, WriteSlices
+from dfs.datanode.tasks import OpenFile, Placed, ReadFooter, SealFile, WriteSlices
 from dfs.errors import Corrupt, DfsError, ProtocolError, ReplicaFault, Unavailable
 from dfs.events import Action, Origin, Payload, Reply, Work
 from dfs.limits import CHUNK_MAX_BYTES, FRAME_BYTES, SLICE_BYTES, WINDOW_FRAMES
@@ -75,9 +75,12 @@ class WriteToken(NamedTuple):
 class ChunkWrite:
     """One replica being written. Methods return the actions that follow."""
 
-    def __init__(self, me: Identity, serial: int, order: OpenChunk, now_ns: int) -> None:
+    def __init__(
+        self, me: Identity, serial: int, volume: int, order: OpenChunk, now_ns: int
+    ) -> None:
         self.key = ReplicaKey(order.chunk, order.generation)
         self.serial = serial
+        self.volume = volume
         self.phase = Phase.OPENING
         self.upstream: Origin | None = None
         self.next: NextNode | None = None
@@ -291,4 +294,5 @@ class ChunkWrite:
     def _work(
         self, task: OpenFile | ReadFooter | WriteSlices | SealFile, phase: Phase, through: int = 0
     ) -> Work:
-        return Work(WriteToken(self.serial, phase, through), task, lane=self.key.chunk)
+        token = WriteToken(self.serial, phase, through)
+        return Work(token, Placed(self.volume, task), lane=self.key.chunk)

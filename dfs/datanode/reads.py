@@ -1,13 +1,14 @@
-"""Reads: each is one piece of disk work, a bounded number at a time, the rest wait."""
+"""Reads: each is one piece of disk work, a bounded number on each volume at a time."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dfs.datanode.chunkfile import ReplicaKey
 from dfs.datanode.replicas import Inventory
-from dfs.datanode.tasks import Chore, QuarantineFile, ReadSlices
+from dfs.datanode.tasks import Chore, Placed, QuarantineFile, ReadSlices
 from dfs.errors import BadArgument, Corrupt, DfsError, NotFound, ReplicaFault, Unavailable
 from dfs.events import Action, LinkLost, Note, Origin, Reply, Work, WorkDone
 from dfs.limits import FRAME_BYTES, READS_RUNNING_MAX, READS_WAITING_MAX, SLICE_BYTES
@@ -16,10 +17,19 @@ from dfs.wire.data import ChunkSlices, ReadChunk
 
 
 class ReadToken(NamedTuple):
-    """Names a read: who asked, and for what."""
+    """Names a read: who asked, for what, and where it lies."""
 
     origin: Origin
     request: ReadChunk
+    volume: int
+
+
+@dataclass(slots=True)
+class _Queue:
+    """The reads of one volume, so that a disk that hangs holds up no other."""
+
+    running: int = 0
+    waiting: deque[ReadToken] = field(default_factory=deque)
 
 
 class Reads:
@@ -28,58 +38,62 @@ class Reads:
     def __init__(self, node: str, inventory: Inventory) -> None:
         self._node = node
         self._inventory = inventory
-        self._running = 0
-        self._waiting: deque[ReadToken] = deque()
+        self._queues: dict[int, _Queue] = {}
 
     def read(self, origin: Origin, request: ReadChunk) -> list[Action]:
         """Serve a request, now or when others are done."""
-        fault = self._fault(request)
+        key = ReplicaKey(request.chunk, request.generation)
+        volume = self._inventory.replicas.volume(key) if min(key) >= 0 else None
+        if volume is None:
+            return [Reply(origin, Failed.of(self._not_here(key)))]
+        queue = self._queues.setdefault(volume, _Queue())
+        fault = self._fault(key, request, queue)
         if fault is not None:
             return [Reply(origin, Failed.of(fault))]
-        self._waiting.append(ReadToken(origin, request))
-        return self._start()
+        queue.waiting.append(ReadToken(origin, request, volume))
+        return self._start(queue)
 
     def work_done(self, token: ReadToken, event: WorkDone) -> list[Action]:
         """A read ended: answer it and start the next one."""
-        self._running -= 1
-        origin, request = token
+        origin, request, volume = token
+        queue = self._queues[volume]
+        queue.running -= 1
         key = ReplicaKey(request.chunk, request.generation)
         if event.error is None:
             hashes = event.result.hashes if request.with_hashes else b""
             reply = ChunkSlices(request.offset, hashes)
-            return [Reply(origin, reply, event.result.data), *self._start()]
+            return [Reply(origin, reply, event.result.data), *self._start(queue)]
         fault = ReplicaFault(f"{key} on {self._node}: {event.error}")
         return [
             Reply(origin, Failed.of(fault)),
             *bad_replica(self._inventory, key, event.error),
-            *self._start(),
+            *self._start(queue),
         ]
 
     def link_lost(self, event: LinkLost) -> None:
         """Nobody waits for the requests of a lost connection."""
-        self._waiting = deque(t for t in self._waiting if t.origin.link != event.link)
+        for queue in self._queues.values():
+            queue.waiting = deque(t for t in queue.waiting if t.origin.link != event.link)
 
-    def _start(self) -> list[Action]:
+    def _start(self, queue: _Queue) -> list[Action]:
         actions: list[Action] = []
-        while self._waiting and self._running < READS_RUNNING_MAX:
-            token = self._waiting.popleft()
+        while queue.waiting and queue.running < READS_RUNNING_MAX:
+            token = queue.waiting.popleft()
             request = token.request
             key = ReplicaKey(request.chunk, request.generation)
             held = self._inventory.replicas.length(key)
             if held is None:  # deleted while the request waited
                 actions.append(Reply(token.origin, Failed.of(self._not_here(key))))
                 continue
-            self._running += 1
+            queue.running += 1
             length = min(request.length, held - request.offset)
-            task = ReadSlices(key, request.offset, length)
+            task = Placed(token.volume, ReadSlices(key, request.offset, length))
             actions.append(Work(token, task, lane=request.chunk))
         return actions
 
-    def _fault(self, request: ReadChunk) -> DfsError | None:
-        key = ReplicaKey(request.chunk, request.generation)
-        held = self._inventory.replicas.length(key) if min(key) >= 0 else None
-        if held is None:
-            return self._not_here(key)
+    def _fault(self, key: ReplicaKey, request: ReadChunk, queue: _Queue) -> DfsError | None:
+        held = self._inventory.replicas.length(key)
+        assert held is not None, f"{key} has a volume and no length"
         offset, length = request.offset, request.length
         if offset >= held:  # its reader reports it, and it will be checked
             return ReplicaFault(f"{key} ends at {held} bytes on {self._node}")
@@ -88,7 +102,7 @@ class Reads:
             return BadArgument(
                 f"{length} bytes at {offset} of {key} ({held} bytes) are not whole slices"
             )
-        if len(self._waiting) >= READS_WAITING_MAX:
+        if len(queue.waiting) >= READS_WAITING_MAX:
             return Unavailable(f"{self._node} has too many reads waiting: try another node")
         return None
 
@@ -98,9 +112,11 @@ class Reads:
 
 def bad_replica(inventory: Inventory, key: ReplicaKey, error: Exception) -> list[Action]:
     """What follows when a replica could not be read. Only what is proven is given up."""
-    if isinstance(error, Corrupt):
+    volume = inventory.replicas.volume(key)
+    if isinstance(error, Corrupt) and volume is not None:
         inventory.set_aside(key, "corrupt")
-        aside = Work(Chore("quarantine", key), QuarantineFile(key), lane=key.chunk)
+        task = Placed(volume, QuarantineFile(key))
+        aside = Work(Chore("quarantine", key), task, lane=key.chunk)
         return [Note(f"quarantined {key}: {error}"), aside]
     if isinstance(error, NotFound):
         inventory.missing(key)

@@ -22,12 +22,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 from dfs.datanode.replicas import ROW_BYTES, Inventory
-from dfs.datanode.tasks import NODE_LANE, MeasureSpace, SaveEpoch
+from dfs.datanode.volumes import EpochToken
 from dfs.errors import DfsError, NotFound, Refused, Unavailable
-from dfs.events import Action, Note, Peer, Role, Send, Work, WorkDone
+from dfs.events import Action, Note, Peer, Role, Send, WorkDone
 from dfs.limits import (
     REPORT_PAGE_MAX_REPLICAS,
     REQUEST_TRY_NS,
@@ -51,16 +50,6 @@ class Link(StrEnum):
     LEARNING = "learning"
     REPORTING = "reporting"
     SERVING = "serving"
-
-
-class EpochToken(NamedTuple):
-    """Names the saving of an epoch."""
-
-    epoch: int
-
-
-class SpaceToken(NamedTuple):
-    """Names a measurement of the disk's space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +79,6 @@ class Registration:
         self._heartbeat = 0
         self._heartbeat_every_ns = SECOND_NS
         self._heartbeat_due_ns = 0
-        self._measuring = False
         self._report = 0
         self._page = 0
         self._rows = memoryview(b"")
@@ -133,19 +121,17 @@ class Registration:
         return self._note(f"not registered: {reason}")
 
     def epoch_saved(self, token: EpochToken, event: WorkDone, now_ns: int) -> list[Action]:
-        """The epoch is durable, or could not be made so."""
+        """The epoch is durable on one volume more, or could not be made so."""
+        saved = self._inventory.volumes.epoch_saved(token, event)
+        notes: list[Action] = []
         if event.error is not None:
-            return self.lost(f"the epoch could not be saved: {event.error}", now_ns)
+            notes.append(Note(f"the epoch could not be saved: {event.error}"))
+        if saved is None:
+            return notes
+        if not saved:
+            return notes + self.lost("no volume could save the epoch", now_ns)
         self.epoch = max(self.epoch, token.epoch)
-        return self._catch_up(now_ns) if self.link is Link.LEARNING else []
-
-    def space_measured(self, event: WorkDone) -> list[Action]:
-        """The disk told its free space, which the next heartbeat carries."""
-        self._measuring = False
-        if event.error is not None:
-            return self._note(f"cannot measure the disk: {event.error}")
-        self._inventory.space = event.result
-        return []
+        return notes + (self._catch_up(now_ns) if self.link is Link.LEARNING else [])
 
     def tell(self, now_ns: int) -> list[Action]:
         """Send the first of the news unless something is under way."""
@@ -181,7 +167,7 @@ class Registration:
     def _again(self, now_ns: int) -> list[Action]:
         match self.link:
             case Link.AWAY:
-                return [self._register(now_ns), *self._measure()]
+                return [self._register(now_ns), *self._inventory.volumes.measure()]
             case Link.REGISTERING:
                 return self.lost("the namenode does not answer", now_ns)
             case Link.REPORTING:
@@ -190,19 +176,20 @@ class Registration:
 
     def _register(self, now_ns: int) -> Action:
         self.link = Link.REGISTERING
-        space = self._inventory.space
+        volumes = self._inventory.volumes
         register = Register(
             endpoints=self._me.endpoints,
             host=self._me.host,
             rack=self._me.rack,
-            capacity_bytes=space.capacity_bytes,
-            free_bytes=self._inventory.room_bytes,
+            capacity_bytes=volumes.capacity_bytes,
+            free_bytes=volumes.room_bytes,
             used_bytes=self._inventory.replicas.used_bytes,
             highest_chunk=self._inventory.highest_chunk,
             epoch=self.epoch,
             incarnation=self._reported_to,
             sequence=self._inventory.sequence,
             quarantined=self._inventory.quarantined,
+            failed_volumes=volumes.failed,
         )
         return self._send(register, now_ns)
 
@@ -221,8 +208,8 @@ class Registration:
         if message.epoch == self.epoch:
             return self._catch_up(now_ns)
         self.link = Link.LEARNING
-        save = SaveEpoch(message.epoch)
-        return [Work(EpochToken(message.epoch), save, lane=NODE_LANE)]
+        saving = self._inventory.volumes.save_epoch(message.epoch)
+        return saving or self.lost("no volume is left to save the epoch on", now_ns)
 
     def _catch_up(self, now_ns: int) -> list[Action]:
         """Say what the namenode does not know: everything, or what changed."""
@@ -275,22 +262,19 @@ class Registration:
     def _beat(self, now_ns: int) -> list[Action]:
         self._heartbeat_due_ns = now_ns + self._heartbeat_every_ns
         self._heartbeat = next(self._numbers)
-        space = self._inventory.space
+        volumes = self._inventory.volumes
         beat = Heartbeat(
-            free_bytes=self._inventory.room_bytes,
+            free_bytes=volumes.room_bytes,
             used_bytes=self._inventory.replicas.used_bytes,
-            capacity_bytes=space.capacity_bytes,
+            capacity_bytes=volumes.capacity_bytes,
+            failed_volumes=volumes.failed,
             quarantined=self._inventory.quarantined,
         )
         endpoints = self._me.namenode_endpoints
-        return [Send(NAMENODE, beat, self._heartbeat, endpoints=endpoints), *self._measure()]
-
-    def _measure(self) -> list[Action]:
-        """Look at the disk for the next word about it, unless it is being looked at."""
-        if self._measuring:
-            return []
-        self._measuring = True
-        return [Work(SpaceToken(), MeasureSpace(), lane=NODE_LANE)]
+        return [
+            Send(NAMENODE, beat, self._heartbeat, endpoints=endpoints),
+            *volumes.measure(),
+        ]
 
     def _send(self, message: Message, now_ns: int, payload: memoryview | bytes = b"") -> Send:
         self._request = next(self._numbers)

@@ -1,6 +1,6 @@
-"""What a datanode holds, in memory: sorted arrays, 24 bytes a replica.
+"""What a datanode holds, in memory: sorted arrays, 25 bytes a replica.
 
-``Replicas`` is the set of sealed replicas. ``Inventory`` adds the room on the disk and
+``Replicas`` is the set of sealed replicas. ``Inventory`` adds the volumes and
 the *news*: every change since the last chunk report, in numbered batches. A report is a
 copy of the arrays as they were when it began, and each batch is kept as it was sent until
 it is confirmed. So report and batches together are what the node holds, whatever gets
@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from dfs.datanode.chunkfile import ReplicaKey
-from dfs.datanode.tasks import SpaceMeasured
+from dfs.datanode.volumes import Volumes
 from dfs.limits import NEWS_BATCH_MAX_REPLICAS, NEWS_MAX
 from dfs.wire.node import LostReplica, ReplicaId, ReplicaNews, StoredReplica
 
@@ -27,11 +27,13 @@ ROW_BYTES = 24
 class Replicas:
     """Sealed replicas by (chunk, generation). Iteration order does not exist: see ``packed``."""
 
-    def __init__(self, rows: Iterable[tuple[ReplicaKey, int]] = ()) -> None:
-        found = sorted(rows)
-        self._chunks = array("Q", (key.chunk for key, _ in found))
-        self._generations = array("Q", (key.generation for key, _ in found))
-        self._lengths = array("Q", (length for _, length in found))
+    def __init__(self, *volumes: Iterable[tuple[ReplicaKey, int]]) -> None:
+        """The replicas with their lengths, those of each volume in its place."""
+        found = sorted((*row, volume) for volume, rows in enumerate(volumes) for row in rows)
+        self._chunks = array("Q", (key.chunk for key, _, _ in found))
+        self._generations = array("Q", (key.generation for key, _, _ in found))
+        self._lengths = array("Q", (length for _, length, _ in found))
+        self._volumes = array("B", (volume for _, _, volume in found))
         self.used_bytes = sum(self._lengths)
 
     def __len__(self) -> int:
@@ -42,14 +44,20 @@ class Replicas:
         at = self._place(key)
         return self._lengths[at] if self._is_at(at, key) else None
 
-    def add(self, key: ReplicaKey, length: int) -> None:
-        """Hold a replica; one that is held already keeps its length."""
+    def volume(self, key: ReplicaKey) -> int | None:
+        """The volume that a replica lies on, None when it is not held."""
+        at = self._place(key)
+        return self._volumes[at] if self._is_at(at, key) else None
+
+    def add(self, key: ReplicaKey, length: int, volume: int) -> None:
+        """Hold a replica; one that is held already keeps its length and its place."""
         at = self._place(key)
         if self._is_at(at, key):
             return
         self._chunks.insert(at, key.chunk)
         self._generations.insert(at, key.generation)
         self._lengths.insert(at, length)
+        self._volumes.insert(at, volume)
         self.used_bytes += length
 
     def remove(self, key: ReplicaKey) -> int | None:
@@ -59,6 +67,7 @@ class Replicas:
             return None
         del self._chunks[at]
         del self._generations[at]
+        del self._volumes[at]
         length = self._lengths.pop(at)
         self.used_bytes -= length
         return length
@@ -88,42 +97,26 @@ class Replicas:
 
 
 class Inventory:
-    """The replicas of a node, its free space, and what the namenode has yet to hear.
+    """The replicas of a node, its volumes, and what the namenode has yet to hear.
 
     ``sequence`` numbers the last news that were confirmed.
     """
 
-    def __init__(
-        self, replicas: Replicas, highest_chunk: int, space: SpaceMeasured, reserve_bytes: int
-    ) -> None:
+    def __init__(self, replicas: Replicas, highest_chunk: int, volumes: Volumes) -> None:
         self.replicas = replicas
         self.highest_chunk = highest_chunk
-        self.space = space
+        self.volumes = volumes
         self.quarantined = 0
         self.sequence = 0
         self.news_lost = False
         self._news: dict[ReplicaKey, StoredReplica | LostReplica] = {}
         self._sent: ReplicaNews | None = None
-        self._reserve_bytes = reserve_bytes
-
-    def has_room(self, length: int) -> bool:
-        """Would the reserve stay free after another ``length`` bytes?"""
-        return self.space.free_bytes - length >= self._reserve_bytes
-
-    @property
-    def room_bytes(self) -> int:
-        """Room for chunks: what is free beyond the reserve."""
-        return max(0, self.space.free_bytes - self._reserve_bytes)
-
-    def take_room(self, length: int) -> None:
-        """Count space as used until it is measured again."""
-        self.space = self.space._replace(free_bytes=max(0, self.space.free_bytes - length))
 
     # -- changes
 
-    def stored(self, key: ReplicaKey, length: int, digest: bytes) -> None:
+    def stored(self, key: ReplicaKey, length: int, digest: bytes, volume: int) -> None:
         """A replica is durable."""
-        self.replicas.add(key, length)
+        self.replicas.add(key, length, volume)
         self.highest_chunk = max(self.highest_chunk, key.chunk)
         self._tell(key, StoredReplica(ReplicaId(*key, length), digest))
 

@@ -1,4 +1,4 @@
-"""The chunk files of one datanode, over ``dfs.disk.Disk``.
+"""The chunk files of one volume of a datanode, over ``dfs.disk.Disk``.
 
 ::
 
@@ -12,6 +12,11 @@ What lies there as ``.tmp`` at the start belongs to writers that are gone and is
 
 ``execute`` runs in several threads at once, never twice at once for the same chunk: the
 lanes of the pool see to that. What is shared between chunks is the cache of footers.
+
+The first change that the disk fails (an error other than a lack of space or of the process's
+own means) ends all changes: every later one is refused without asking the disk again,
+since what a failed fsync left behind is not known. What is there is still read and
+verified, and what is thrown away anyway may still go.
 """
 
 from __future__ import annotations
@@ -38,13 +43,26 @@ from dfs.errors import Corrupt, DfsError, NotFound, StorageFault
 FOLDERS = ("chunks", "trash", "quarantine")
 _FAN_OUT = 256
 _EPOCH = "EPOCH"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_OWN_LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_READS = tasks.ReadFooter | tasks.ReadSlices | tasks.CheckFile
+_CHANGES = (
+    tasks.OpenFile
+    | tasks.WriteSlices
+    | tasks.SealFile
+    | tasks.QuarantineFile
+    | tasks.TrashFiles
+    | tasks.SaveEpoch
+)
 
 
 class ChunkStore:
     """Reads and writes the chunk files below one folder. See the module's text."""
 
-    def __init__(self, disk: Disk, cluster: str) -> None:
+    def __init__(self, disk: Disk, cluster: str, volume: int = 0) -> None:
         self._disk = disk
+        self._volume = volume
+        self._failure = ""
         self._unfinished = UnfinishedFiles(disk, cluster)
         self._sealed = SealedFiles(disk, cluster)
         for folder in FOLDERS:
@@ -72,16 +90,32 @@ class ChunkStore:
 
     def execute(self, task: tasks.Task) -> Any:
         """Do one task; the result and the errors are those of its class in ``tasks``."""
+        if self._failure and isinstance(task, _CHANGES):
+            raise self._failed(f"it failed earlier ({self._failure})")
         try:
             return self._execute(task)
         except DfsError:
             raise
-        except FileNotFoundError as error:
-            raise NotFound(f"{type(task).__name__}: {error}") from error
         except OSError as error:
-            if error.errno == errno.EIO and isinstance(task, tasks.ReadSlices | tasks.CheckFile):
-                raise Corrupt(f"{task.key} cannot be read: {error}") from error
-            raise StorageFault(f"{type(task).__name__}: {error}") from error
+            raise self._fault(task, error) from error
+
+    def _fault(self, task: tasks.Task, error: OSError) -> DfsError:
+        text = f"{type(task).__name__}: {error}"
+        if isinstance(error, FileNotFoundError):
+            return NotFound(text)
+        if error.errno in _FULL:
+            return tasks.DiskFull(text, volume=self._volume)
+        if isinstance(task, _READS):
+            if error.errno == errno.EIO:
+                return Corrupt(f"{task.key} cannot be read: {error}")
+            return StorageFault(text)
+        if error.errno in _OWN_LIMITS:
+            return StorageFault(text)
+        self._failure = self._failure or text
+        return self._failed(text)
+
+    def _failed(self, text: str) -> tasks.VolumeFailed:
+        return tasks.VolumeFailed(text, volume=self._volume)
 
     def _execute(self, task: tasks.Task) -> Any:
         match task:

@@ -1,8 +1,10 @@
 """Disk work of a datanode, as values: the core asks for it, ``ChunkStore.execute`` does it.
 
-Tasks of one chunk share a lane (the chunk's id), so they run in the order given.
-Failures come back as ``StorageFault`` (the disk), ``Corrupt`` (bytes do not match their
-checksums) or ``NotFound`` (no such file). Offsets and lengths are bytes of chunk data.
+A node has one store for each of its volumes, so a task is given out ``Placed`` on one of
+them. Tasks of one chunk share a lane (the chunk's id), so they run in the order given.
+Failures come back as ``VolumeFailed``, ``DiskFull``, ``StorageFault`` (any other refusal
+of the system), ``Corrupt`` (bytes do not match their checksums) or ``NotFound``
+(no such file). Offsets and lengths are bytes of chunk data.
 """
 
 from __future__ import annotations
@@ -11,10 +13,27 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from dfs.datanode.chunkfile import Footer, ReplicaKey
+from dfs.errors import StorageFault
 from dfs.events import Payload
 
 NODE_LANE = 0
 """The lane of work that belongs to no single chunk; chunk ids begin at 1."""
+
+
+class VolumeFault(StorageFault):
+    """A disk failed what changes something on it; ``volume`` is its number."""
+
+    def __init__(self, message: str, path: str = "", volume: int = 0) -> None:
+        super().__init__(message, path)
+        self.volume = volume
+
+
+class VolumeFailed(VolumeFault):
+    """The disk is not to be trusted with anything new from now on."""
+
+
+class DiskFull(VolumeFault):
+    """The disk has no space left for this."""
 
 
 class Scan(NamedTuple):
@@ -27,12 +46,30 @@ class Scan(NamedTuple):
     remarks: list[str]
     quarantined: int = 0
 
+    @classmethod
+    def empty(cls) -> Scan:
+        """Nothing was found."""
+        return cls([], [], 0, 0, [])
+
 
 class SpaceMeasured(NamedTuple):
     """Result of ``MeasureSpace``."""
 
     capacity_bytes: int
     free_bytes: int
+
+
+class VolumeFound(NamedTuple):
+    """A volume as it was found at the start: with a ``fault`` it was left out and holds nothing.
+
+    ``name`` is its folder, for people; ``reserve_bytes`` of its disk stay free.
+    """
+
+    name: str
+    scan: Scan
+    space: SpaceMeasured
+    reserve_bytes: int
+    fault: str = ""
 
 
 class SlicesRead(NamedTuple):
@@ -154,3 +191,10 @@ Task: TypeAlias = (
     | MeasureSpace
     | SaveEpoch
 )
+
+
+class Placed(NamedTuple):
+    """A task and the number of the volume that it concerns."""
+
+    volume: int
+    task: Task

@@ -15,7 +15,7 @@ from dfs.datanode.chunkfile import ReplicaKey, are_u64, file_bytes, is_key
 from dfs.datanode.pipeline import ChunkWrite, Phase, WriteToken
 from dfs.datanode.reads import bad_replica
 from dfs.datanode.replicas import Inventory
-from dfs.datanode.tasks import Chore, DropFile
+from dfs.datanode.tasks import Chore, DropFile, Placed
 from dfs.errors import BadArgument, DfsError, ReplicaFault, StorageFault, Unavailable
 from dfs.events import (
     Action,
@@ -63,14 +63,17 @@ class Writes:
             if write.upstream == origin:  # the same message once more
                 return []
             return self._settle(write, write.attach(origin, order, next(self._numbers), now_ns))
-        held = self._inventory.replicas.length(key) is not None
-        fault = self._open_fault(order, held=held)
+        fault = self._open_fault(order)
         if fault is not None:
             return [Reply(origin, Failed.of(fault))]
-        write = ChunkWrite(self._me, next(self._numbers), order, now_ns)
+        volume = self._inventory.replicas.volume(key)
+        held = volume is not None
+        if volume is None:
+            volume = self._inventory.volumes.place(file_bytes(order.size_hint))
+        if volume is None:
+            return [Reply(origin, Failed.of(full_node(self._me.node)))]
+        write = ChunkWrite(self._me, next(self._numbers), volume, order, now_ns)
         self._writes[key] = write
-        if not held:
-            self._inventory.take_room(file_bytes(order.size_hint))
         return [
             write.begin(order, held=held),
             *write.attach(origin, order, next(self._numbers), now_ns),
@@ -147,7 +150,8 @@ class Writes:
             case Phase.OPEN:
                 return self._settle(write, write.wrote(token.through))
             case _:
-                self._inventory.stored(write.key, write.received, write.digest)
+                held = (write.key, write.received, write.digest, write.volume)
+                self._inventory.stored(*held)
                 return self._settle(write, write.sealed())
 
     def _failed(self, write: ChunkWrite, error: Exception) -> list[Action]:
@@ -195,7 +199,7 @@ class Writes:
         write.phase = Phase.GONE
         actions = write.refuse(ReplicaFault(f"{write.key} on {self._me.node}: {reason}"))
         if not held:
-            drop = DropFile(write.key)
+            drop = Placed(write.volume, DropFile(write.key))
             actions.append(Work(Chore("drop", write.key), drop, lane=write.key.chunk))
         return self._settle(write, actions)
 
@@ -216,7 +220,7 @@ class Writes:
     def _of_serial(self, serial: int) -> ChunkWrite | None:
         return next((w for w in self._writes.values() if w.serial == serial), None)
 
-    def _open_fault(self, order: OpenChunk, *, held: bool) -> DfsError | None:
+    def _open_fault(self, order: OpenChunk) -> DfsError | None:
         node = self._me.node
         if not is_key(order.chunk, order.generation) or not are_u64(order.inode, order.start):
             return BadArgument(f"chunk {order.chunk} of inode {order.inode} cannot be stored")
@@ -226,9 +230,14 @@ class Writes:
             return BadArgument(f"a chunk of {order.size_hint} bytes is over {CHUNK_MAX_BYTES}")
         if len(self._writes) >= OPEN_WRITES_MAX:
             return Unavailable(f"{node} has {OPEN_WRITES_MAX} open writes: try another node")
-        if not held and not self._inventory.has_room(file_bytes(order.size_hint)):
-            return StorageFault(f"the disk of {node} is full up to its reserve: use another node")
         return None
+
+
+def full_node(node: str) -> DfsError:
+    """Why a node takes no new replica."""
+    return ReplicaFault(
+        f"every disk of {node} is full up to its reserve, or failed: use another node"
+    )
 
 
 def _no_such_write(origin: Origin) -> Action:

@@ -44,7 +44,7 @@ class Checks:
                     self._check_receipt(node, receipt)
 
     def _look_at_namenode(self, node: Node, action: Action) -> None:
-        if self._cluster.disk_of(node).has_unsynced_writes(LOG_FOLDER):
+        if self._cluster.disks_of(node)[0].has_unsynced_writes(LOG_FOLDER):
             self._world.fail(f"{action} leaves before the log is synced")
         if isinstance(action, Send):
             epoch = getattr(action.message, "epoch", self._epoch)
@@ -56,7 +56,7 @@ class Checks:
 
     def _check_receipt(self, node: Node, receipt: Receipt) -> None:
         key = ReplicaKey(receipt.chunk, receipt.generation)
-        content = self._cluster.disk_of(node).durable_content(sealed_path(key))
+        content = self._cluster.durable_content(node, sealed_path(key))
         if content is None or len(content) != file_bytes(receipt.length):
             self._world.fail(f"{node.peer.name} promises {receipt}, and its disk does not keep it")
 
@@ -66,7 +66,7 @@ class Checks:
             wanted = self._copies_wanted(key)
             others = [n for n in self._cluster.datanodes if n.peer.name != node]
             path = sealed_path(key)
-            left = [n for n in others if self._cluster.disk_of(n).durable_content(path) is not None]
+            left = [n for n in others if self._cluster.durable_content(n, path) is not None]
             if len(left) < wanted:
                 self._world.fail(f"{node} must delete {key}; a file wants {wanted}, left {left}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from dfs.client.client import Client
 from dfs.client.namenode import ClientSettings
@@ -11,7 +12,7 @@ from dfs.config.schema import Files, Times
 from dfs.datanode.core import DatanodeCore, DatanodeSettings
 from dfs.datanode.kept_log import LogCopies, with_log
 from dfs.datanode.store import ChunkStore
-from dfs.datanode.tasks import SpaceMeasured
+from dfs.datanode.tasks import Placed, SpaceMeasured, VolumeFound
 from dfs.events import Now, Peer, Role
 from dfs.limits import KIB, SECOND_NS
 from dfs.namenode.apply import MODULE
@@ -31,6 +32,7 @@ from dfs.testing.world import World
 
 CLUSTER = "simulated"
 SEGMENT_BYTES = 256 * KIB
+VOLUMES = 2
 ROWS_CHECKED_PER_TURN = 8
 TIMES = Times(repair_after_ns=10 * SECOND_NS)
 NAMENODE = Peer(Role.NAMENODE, "namenode")
@@ -91,10 +93,10 @@ class NamenodeMachine:
 
 
 class DatanodeMachine:
-    """The disk of one datanode, each on a host of its own."""
+    """The disks of one datanode, one for each volume; each node on a host of its own."""
 
     def __init__(self, name: str, capacity_bytes: int) -> None:
-        self.disk = MemoryDisk(capacity_bytes)
+        self.disks = [MemoryDisk(capacity_bytes) for _ in range(VOLUMES)]
         self._settings = DatanodeSettings(
             cluster=CLUSTER,
             node=name,
@@ -102,26 +104,42 @@ class DatanodeMachine:
             rack="default",
             endpoints=(f"sim://{name}",),
             namenode_endpoints=NAMENODE_ENDPOINTS,
-            reserve_bytes=0,
         )
 
     def boot(self, now: Now) -> Process:
-        store = ChunkStore(self.disk, CLUSTER)
-        scan = store.scan()
-        core = DatanodeCore(self._settings, scan, SpaceMeasured(*self.disk.space()), now)
-        copies = LogCopies(self.disk, CLUSTER, SEGMENT_BYTES)
-        execute = with_log(store.execute, copies)
-        return Process(PlainStep(core), execute, check_running=self.disk.check_running)
+        stores = [ChunkStore(disk, CLUSTER, number) for number, disk in enumerate(self.disks)]
+        found = [
+            VolumeFound(f"disk-{number}", store.scan(), SpaceMeasured(*disk.space()), 0)
+            for number, (store, disk) in enumerate(zip(stores, self.disks, strict=True))
+        ]
+
+        def execute(placed: Placed) -> Any:
+            return stores[placed.volume].execute(placed.task)
+
+        core = DatanodeCore(self._settings, found, now)
+        copies = LogCopies(self.disks[0], CLUSTER, SEGMENT_BYTES)
+        return Process(
+            PlainStep(core), with_log(execute, copies), check_running=self._check_running
+        )
+
+    def _check_running(self) -> None:
+        for disk in self.disks:
+            disk.check_running()
 
     def lose_process(self) -> None:
-        self.disk.gone()  # what was written stays in the page cache
+        for disk in self.disks:
+            disk.gone()  # what was written stays in the page cache
 
     def lose_power(self, rng: Random) -> None:
-        self.disk.crash(rng)
+        for disk in self.disks:
+            disk.crash(rng)
 
 
 class StorageCluster:
-    """A namenode and datanodes in one ``World``; ``client`` makes a ``Client`` of it."""
+    """A namenode and datanodes in one ``World``; ``client`` makes a ``Client`` of it.
+
+    ``capacity_bytes`` is the size of each disk.
+    """
 
     def __init__(
         self,
@@ -151,15 +169,21 @@ class StorageCluster:
         """What the namenode's log says; only while the namenode is down."""
         return self._machine.replayed()
 
-    def disk_of(self, node: Node) -> MemoryDisk:
-        """The disk of the namenode or a datanode."""
-        assert isinstance(node.machine, NamenodeMachine | DatanodeMachine)
-        return node.machine.disk
+    def disks_of(self, node: Node) -> list[MemoryDisk]:
+        """The disks of the namenode, which has one, or of a datanode: one for each volume."""
+        machine = node.machine
+        assert isinstance(machine, NamenodeMachine | DatanodeMachine)
+        return machine.disks if isinstance(machine, DatanodeMachine) else [machine.disk]
 
-    def replace_disk(self, datanode: Node) -> None:
-        """Give a datanode that is down an empty disk."""
+    def durable_content(self, datanode: Node, name: str) -> bytes | None:
+        """What a loss of power would leave of a file, whichever volume it lies on."""
+        found = (disk.durable_content(name) for disk in self.disks_of(datanode))
+        return next((content for content in found if content is not None), None)
+
+    def replace_disks(self, datanode: Node) -> None:
+        """Give a datanode that is down empty disks."""
         assert isinstance(datanode.machine, DatanodeMachine)
-        datanode.machine.disk = MemoryDisk(self.capacity_bytes)
+        datanode.machine.disks = [MemoryDisk(self.capacity_bytes) for _ in range(VOLUMES)]
 
     def connect(self, name: str = "anna", timeout_ns: int = 60 * SECOND_NS) -> SimulatedConnection:
         """The connection of a new client process, on a host of its own."""

@@ -7,11 +7,12 @@ its own kind of bad network, some a good one, and one or two faults at a time:
 * a process ends in a call of its disk, before the effect of the call or right behind it;
 * a process is paused: it does nothing, and what it gets waits;
 * two processes do not hear each other, in one direction or both;
-* a disk is full for a while, that of one datanode, of all, of the namenode; a call of a disk fails;
+* disks are full for a while: one of them, those of one node, those of all datanodes;
+* a call of a disk fails, and a datanode writes no more to that one until it is started again;
 * a wall clock jumps;
 * a user's process is killed;
-* a bit of a chunk flips, or a disk is lost: always on the first datanode, so that good copies
-  are left.
+* a bit of a chunk flips, or all disks of a node are lost: always on the first datanode, so that
+  good copies are left.
 
 What went down comes back when its fault is over.
 """
@@ -86,10 +87,12 @@ class StorageFaults:
         self._world.network.faults = Faults()
         self._world.network.heal()
         for node in self._nodes():
-            disk = self._disk_of(node)
-            disk.spare()
-            disk.capacity_bytes = self._cluster.capacity_bytes
+            for disk in self._cluster.disks_of(node):
+                disk.spare()
+                disk.capacity_bytes = self._cluster.capacity_bytes
             self._world.resume(node)
+        for node in self._cluster.datanodes:
+            self._world.kill(node)  # the next process writes to all of its disks
         self._start_what_is_down()
 
     # -- one after the other
@@ -125,7 +128,7 @@ class StorageFaults:
         return self._rng.choice([self._cluster.namenode, self._rng.choice(self._cluster.datanodes)])
 
     def _disk_of(self, node: Node) -> MemoryDisk:
-        return self._cluster.disk_of(node)
+        return self._rng.choice(self._cluster.disks_of(node))
 
     # -- processes and machines
 
@@ -185,23 +188,25 @@ class StorageFaults:
     # -- disks
 
     def _fill_disks(self) -> Undo:
-        """No room on one disk, or on those of all datanodes."""
-        struck = self._rng.choice(([self._any_node()], self._cluster.datanodes))
-        for node in struck:
-            disk = self._disk_of(node)
+        """No room on one disk, on those of one node, or on those of all datanodes."""
+        node = self._any_node()
+        everywhere = [d for n in self._cluster.datanodes for d in self._cluster.disks_of(n)]
+        one, all_of_it = [self._disk_of(node)], self._cluster.disks_of(node)
+        struck = self._rng.choice((one, all_of_it, everywhere))
+        for disk in struck:
             disk.capacity_bytes = disk.used_bytes + self._rng.randint(0, ROOM_MAX_BYTES)
-            self._world.note(node.peer, "has a full disk")
+        self._world.note(node.peer, f"{len(struck)} disks are full, here or everywhere")
 
         def undo() -> None:
-            for node in struck:
-                self._disk_of(node).capacity_bytes = self._cluster.capacity_bytes
+            for disk in struck:
+                disk.capacity_bytes = self._cluster.capacity_bytes
 
         return undo
 
     def _fail_call(self) -> Undo:
         node, call = self._any_node(), self._rng.choice(FAILING)
         self._disk_of(node).fail(call, self._rng.randint(1, self._rng.choice(CALLS_MAX)))
-        return _nothing
+        return lambda: self._world.kill(node)  # started again, it uses all of its disks
 
     def _rot(self) -> Undo:
         datanode = self._cluster.datanodes[0]
@@ -217,8 +222,8 @@ class StorageFaults:
     def _lose_disk(self) -> Undo:
         datanode = self._cluster.datanodes[0]
         undo = self._kill([datanode], power=True)
-        self._cluster.replace_disk(datanode)
-        self._world.note(datanode.peer, "has lost its disk")
+        self._cluster.replace_disks(datanode)
+        self._world.note(datanode.peer, "has lost its disks")
         return undo
 
 

@@ -48,6 +48,8 @@ class Register(Message, frozen=True):
     ``incarnation`` is that of the namenode which confirmed this process's last full report, and
     ``sequence`` the number of the last news it confirmed; both are 0 when there is none.
     ``quarantined`` counts the bad replicas that the node keeps for people to look at.
+    ``failed_volumes`` has a line for each data folder that failed; capacity and room are those
+    of the others.
     """
 
     endpoints: tuple[str, ...]
@@ -61,6 +63,7 @@ class Register(Message, frozen=True):
     incarnation: int = 0
     sequence: int = 0
     quarantined: int = 0
+    failed_volumes: tuple[str, ...] = ()
 
 
 @message(101)
@@ -100,6 +103,7 @@ class Heartbeat(Message, frozen=True):
     used_bytes: int
     capacity_bytes: int
     quarantined: int = 0
+    failed_volumes: tuple[str, ...] = ()
 
 
 @message(106)

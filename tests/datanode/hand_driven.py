@@ -44,9 +44,10 @@ RESERVE_BYTES = 1000
 class Node:
     """One core with its store. Disk work waits in ``work`` until ``run_work``."""
 
-    def __init__(self, name: str = "datanode-1", disk: MemoryDisk | None = None) -> None:
+    def __init__(self, name: str = "datanode-1", *disks: MemoryDisk) -> None:
         self.name = name
-        self.disk = disk or MemoryDisk()
+        self.disks = disks or (MemoryDisk(),)
+        self.disk = self.disks[0]
         self.now_ns = 0
         self.work: deque[Work] = deque()
         self.out: list[Reply | Send] = []
@@ -54,23 +55,31 @@ class Node:
         self.boot()
 
     def boot(self, scan: tasks.Scan | None = None) -> None:
-        """Start a new process on the same disk, or on one that holds what ``scan`` says."""
+        """Start a new process on the same disks, or on one that holds what ``scan`` says."""
         self.work.clear()
-        self.store = ChunkStore(self.disk, CLUSTER)
+        self.stores = [ChunkStore(disk, CLUSTER, n) for n, disk in enumerate(self.disks)]
         settings = DatanodeSettings(
-            CLUSTER, self.name, "host", "rack", (f"ipc:///{self.name}",), ("nn",), RESERVE_BYTES
+            CLUSTER, self.name, "host", "rack", (f"ipc:///{self.name}",), ("nn",)
         )
-        space = tasks.SpaceMeasured(*self.disk.space())
-        self.core = DatanodeCore(settings, scan or self.store.scan(), space, self.now)
+        found = [
+            tasks.VolumeFound(
+                f"/disk-{n}", store.scan(), tasks.SpaceMeasured(*disk.space()), RESERVE_BYTES
+            )
+            for n, (store, disk) in enumerate(zip(self.stores, self.disks, strict=True))
+        ]
+        if scan is not None:
+            found[0] = found[0]._replace(scan=scan)
+        self.core = DatanodeCore(settings, found, self.now)
 
-    def hold(self, key: ReplicaKey, data: bytes) -> None:
-        """Put a sealed replica on the disk and start a new process."""
+    def hold(self, key: ReplicaKey, data: bytes, volume: int = 0) -> None:
+        """Put a sealed replica on a disk and start a new process."""
         hashes = slice_hashes(data)
         digest = chunk_digest(CLUSTER, *key, len(data), hashes)
-        self.store.execute(tasks.OpenFile(key, 1, 0, "/a", 0))
+        store = self.stores[volume]
+        store.execute(tasks.OpenFile(key, 1, 0, "/a", 0))
         for at in range(0, len(data), FRAME_BYTES):
-            self.store.execute(tasks.WriteSlices(key, at, data[at : at + FRAME_BYTES]))
-        self.store.execute(tasks.SealFile(Footer(key, len(data), digest, hashes)))
+            store.execute(tasks.WriteSlices(key, at, data[at : at + FRAME_BYTES]))
+        store.execute(tasks.SealFile(Footer(key, len(data), digest, hashes)))
         self.boot()
 
     @property
@@ -97,7 +106,8 @@ class Node:
             limit -= 1
             work = self.work.popleft()
             try:
-                done = WorkDone(work.token, self.store.execute(work.task))
+                volume, task = work.task
+                done = WorkDone(work.token, self.stores[volume].execute(task))
             except DfsError as error:
                 done = WorkDone(work.token, error=error)
             self.event(done)

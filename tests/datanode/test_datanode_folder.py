@@ -79,7 +79,8 @@ def test_a_folder_serves_one_process_at_a_time(tmp_path: Path) -> None:
     ("config", "says"),
     [
         (Config(), "minidfs init"),
-        (Config(Cluster("c-1"), datanode=Datanode(dirs=("a", "b"))), "name one"),
+        (Config(Cluster("c-1"), datanode=Datanode(dirs=("a", "a/../a"))), "in use by another"),
+        (Config(Cluster("c-1"), datanode=Datanode(dirs=tuple(map(str, range(65))))), "64 work"),
     ],
 )
 def test_a_datanode_that_cannot_start_says_why(

@@ -14,7 +14,7 @@ from dfs.datanode import tasks
 from dfs.datanode.chunkfile import ReplicaKey, sealed_path
 from dfs.datanode.orders import CheckToken
 from dfs.datanode.replicas import Inventory, Replicas
-from dfs.datanode.tasks import SpaceMeasured
+from dfs.datanode.volumes import Volumes
 from dfs.errors import (
     BadArgument,
     Corrupt,
@@ -338,11 +338,12 @@ def test_the_arrays_behave_like_a_dict(changes: list[tuple[ReplicaKey, bool, int
     replicas, model = Replicas(), dict[ReplicaKey, int]()
     for key, adding, length in changes:
         if adding:
-            replicas.add(key, length)
+            replicas.add(key, length, length % 3)
             model.setdefault(key, length)
         else:
             assert replicas.remove(key) == model.pop(key, None)
         assert replicas.length(key) == model.get(key)
+        assert replicas.volume(key) == (model[key] % 3 if key in model else None)
     flat = [number for key, length in sorted(model.items()) for number in (*key, length)]
     assert bytes(replicas.packed()) == struct.pack(f">{len(flat)}Q", *flat)
     assert bytes(Replicas(model.items()).packed()) == bytes(replicas.packed())
@@ -357,7 +358,7 @@ def told(inventory: Inventory) -> ReplicaNews:
 
 def test_too_much_news_make_way_for_a_new_report() -> None:
     keys = [ReplicaKey(n, 1) for n in range(1, NEWS_MAX + 3)]
-    inventory = Inventory(Replicas((key, 1) for key in keys), 0, SpaceMeasured(1, 1), 0)
+    inventory = Inventory(Replicas((key, 1) for key in keys), 0, Volumes([]))
     inventory.begin_report()
     for key in keys:
         inventory.missing(key)
@@ -368,7 +369,7 @@ def test_too_much_news_make_way_for_a_new_report() -> None:
 
 
 def test_a_lost_replica_is_told_once() -> None:
-    inventory = Inventory(Replicas([(KEY, 1)]), 5, SpaceMeasured(1, 1), 0)
+    inventory = Inventory(Replicas([(KEY, 1)]), 5, Volumes([]))
     inventory.set_aside(KEY, "corrupt")
     inventory.set_aside(KEY, "corrupt")
     assert told(inventory) == ReplicaNews(1, lost=(LostReplica(ReplicaId(*KEY, 1), "corrupt"),))
@@ -376,17 +377,17 @@ def test_a_lost_replica_is_told_once() -> None:
 
 
 def test_only_the_last_word_on_a_replica_is_told() -> None:
-    inventory = Inventory(Replicas(), 5, SpaceMeasured(1, 1), 0)
-    inventory.stored(KEY, 1, b"d")
+    inventory = Inventory(Replicas(), 5, Volumes([]))
+    inventory.stored(KEY, 1, b"d", 0)
     inventory.deleted(KEY)
-    inventory.stored(KEY, 1, b"d")
+    inventory.stored(KEY, 1, b"d", 0)
     assert told(inventory) == ReplicaNews(1, (StoredReplica(ReplicaId(*KEY, 1), b"d"),))
 
 
 def test_news_go_in_batches() -> None:
-    inventory = Inventory(Replicas(), 5, SpaceMeasured(1, 1), 0)
+    inventory = Inventory(Replicas(), 5, Volumes([]))
     for number in range(1, NEWS_BATCH_MAX_REPLICAS + 2):
-        inventory.stored(ReplicaKey(number, 1), 1, b"d")
+        inventory.stored(ReplicaKey(number, 1), 1, b"d", 0)
     first, second = told(inventory), told(inventory)
     assert (first.sequence, len(first.stored), first.more) == (1, NEWS_BATCH_MAX_REPLICAS, True)
     assert (second.sequence, len(second.stored), second.more) == (2, 1, False)

@@ -227,7 +227,7 @@ def test_a_full_disk_takes_no_copy(node: Node) -> None:
     node.boot()
     node.register()
     give(node, copy_order())
-    assert isinstance(error_of(node.said()[0]), StorageFault)
+    assert isinstance(error_of(node.said()[0]), ReplicaFault)
 
 
 def test_a_chunk_is_not_written_and_copied_at_once(node: Node) -> None:

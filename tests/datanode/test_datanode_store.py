@@ -214,6 +214,7 @@ def test_after_a_fault_of_any_call_nothing_is_left_and_nothing_counts(number: in
             with pytest.raises(StorageFault):
                 store.execute(tasks.WriteSlices(KEY, 0, b"more"))
             assert disk.all_names() == []
+            store = ChunkStore(disk, CLUSTER)  # after EIO only a new process writes again
             put(store, KEY, data)
         disk.crash()
         assert get(ChunkStore(disk, CLUSTER), KEY, len(data)) == data

@@ -104,7 +104,10 @@ def test_a_failing_disk_gives_no_receipt_and_leaves_no_file(
         heard = writer.seal()
     assert isinstance(failure(heard), StorageFault)
     assert writer.first.files() == []
-    assert writer.open("datanode-1") == [ChunkOpened(0)]
+    refusal = failure(writer.open("datanode-1"))  # for ever, on the disk that failed
+    assert isinstance(refusal, ReplicaFault)
+    assert "full up to its reserve, or failed" in refusal.message
+    assert sum("failed" in note for note in writer.first.notes) == 2
 
 
 def test_a_disk_that_fails_behind_breaks_the_chain_there(wire: Wire, writer: Writer) -> None:
@@ -120,7 +123,7 @@ def test_a_full_disk_takes_no_new_chunk(wire: Wire, writer: Writer) -> None:
     node = wire.nodes["datanode-1"]
     node.disk.capacity_bytes = len(writer.data)
     node.boot()
-    assert isinstance(failure(writer.open("datanode-1")), StorageFault)
+    assert isinstance(failure(writer.open("datanode-1")), ReplicaFault)
     assert node.files() == []
 
 
@@ -130,7 +133,7 @@ def test_room_for_open_chunks_is_counted_at_once(wire: Wire, writer: Writer) -> 
     node.boot()
     assert writer.open("datanode-1") == [ChunkOpened(0)]
     writer.key = ReplicaKey(78, 1)
-    assert isinstance(failure(writer.open("datanode-1")), StorageFault)
+    assert isinstance(failure(writer.open("datanode-1")), ReplicaFault)
 
 
 def test_there_is_a_bound_on_open_writes(wire: Wire, writer: Writer) -> None:

@@ -36,7 +36,7 @@ def reasons(client: Client) -> tuple[str, ...]:
 
 def kept_by(cluster: StorageCluster, datanode: Node) -> KeptLog:
     """What the disk of a datanode holds of the log."""
-    copies = LogCopies(cluster.disk_of(datanode), CLUSTER, SEGMENT_BYTES)
+    copies = LogCopies(cluster.disks_of(datanode)[0], CLUSTER, SEGMENT_BYTES)
     answer = copies.execute(KeeperWork(GetKeptLog(), b"")).message
     assert isinstance(answer, KeptLog)
     return answer
@@ -104,7 +104,7 @@ class KeeperCrash:
         self.client = self.cluster.client()
         self.client.mkdir("/d")
         self.node = self.cluster.datanodes[0]
-        self.disk = self.cluster.disk_of(self.node)
+        self.disk = self.cluster.disks_of(self.node)[0]
         self.last_call = self.disk.calls.total() + point
         self.happened = False
         if not answer_lost:
@@ -146,7 +146,7 @@ def test_a_keeper_that_comes_back_empty_gets_the_whole_log() -> None:
         client.write_bytes(f"/file-{number}", bytes([number]) * 8 * KIB)
     node = cluster.datanodes[0]
     cluster.world.kill(node, power=True)
-    disk = cluster.disk_of(node)
+    disk = cluster.disks_of(node)[0]
     for name in [n for n in disk.all_names() if n.startswith("keeper/")]:
         disk.unlink(name)
     disk.sync_folder("keeper/a")

@@ -43,7 +43,7 @@ def stage() -> Stage:
 def test_nothing_leaves_before_the_log_is_synced(stage: Stage) -> None:
     namenode = stage.cluster.namenode
     stage.look(namenode, Reply(NOBODY, Ok()))
-    disk = stage.cluster.disk_of(namenode)
+    disk = stage.cluster.disks_of(namenode)[0]
     name = next(name for name in disk.all_names() if name.startswith("log/"))
     disk.open(name, write=True).write_at(0, b"x")
     with pytest.raises(SimulationError, match="before the log is synced"):

@@ -1,1 +1,0 @@
-"""``minidfs doctor``: is this machine fit for a cluster?"""
