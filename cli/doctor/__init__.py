@@ -1,0 +1,1 @@
+"""``minidfs doctor``: is this machine fit for a cluster?"""
