@@ -10,6 +10,7 @@ import inspect
 import sys
 from pathlib import Path
 
+import dfs.wire.admin
 import dfs.wire.appending
 import dfs.wire.common
 import dfs.wire.data
@@ -31,6 +32,7 @@ LINKS = (
     (dfs.wire.common, "Every link"),
     (dfs.wire.namespace, "Client and namenode"),
     (dfs.wire.appending, "Client and namenode: appending"),
+    (dfs.wire.admin, "Administration"),
     (dfs.wire.node, "Datanode and namenode"),
     (dfs.wire.data, "Chunk data"),
     (dfs.wire.keeper, "The log on other machines"),

@@ -15,6 +15,11 @@ class AdminGroup(LazyGroup):
     """All verbs of ``minidfs admin``."""
 
     verbs: ClassVar[Mapping[str, Verb]] = {
+        "report": Verb("cli.admin.report", "show room, nodes, chunks and work under way"),
+        "fsck": Verb("cli.admin.fsck", "check that all is there and the metadata sound"),
+        "chunks": Verb("cli.admin.chunks", "list a file's chunks and where they lie"),
+        "safemode": Verb("cli.admin.safemode", "show or switch safe mode"),
+        "verify": Verb("cli.admin.verify", "read everything and heal what is bad"),
         "rebuild": Verb("cli.admin.rebuild", "make a lost namenode again from the datanodes"),
     }
 

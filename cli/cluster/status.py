@@ -6,12 +6,15 @@ import time
 
 import click
 
+from cli.admin.ask import ask
+from cli.admin.report import work_lines
 from cli.cluster.health import EXIT_CODES, ClusterHealth
 from cli.cluster.look import look
 from cli.invocation import Invocation, common, invocation
 from cli.render import human_size, json_line, table
 from dfs.limits import FIRST_CONTACT_NS
 from dfs.local.layout import Home
+from dfs.wire.admin import GetReport, Report
 
 WATCH_PAUSE_S = 1.0
 ANSWER_LIMIT_NS = 2 * FIRST_CONTACT_NS
@@ -37,7 +40,8 @@ def command(call: Invocation, watch: bool) -> None:
         if not watch:
             raise click.exceptions.Exit(EXIT_CODES[health.state])
         time.sleep(WATCH_PAUSE_S)
-        click.echo()
+        if not call.json:
+            click.echo()
 
 
 def _show(call: Invocation, health: ClusterHealth) -> None:
@@ -59,6 +63,8 @@ def _show(call: Invocation, health: ClusterHealth) -> None:
             f"chunks: {status.chunks}, with too few copies: {status.under_replicated},"
             f" without any: {status.missing}"
         )
+        for line in work_lines(ask(call.client(), GetReport(), Report))[1:]:
+            click.echo(line)
         disks = [
             (
                 node.node,

@@ -228,25 +228,14 @@ class Client:
         return [ChunkLocation.of(chunk) for chunk in chunks]
 
     def usage(self, path: str = "/") -> Usage:
-        """Logical bytes, files and directories at and below a path."""
-        top = self.stat(path)
-        if not top.is_dir:
-            return Usage(top.size, 1, 0)
-        size, files, directories = 0, 0, 1
-        for entries in self._folders(top.path):
-            inside = [entry for entry in entries if not entry.is_dir]
-            size += sum(entry.size for entry in inside)
-            files += len(inside)
-            directories += len(entries) - len(inside)
-        return Usage(size, files, directories)
-
-    def _folders(self, top: str) -> Iterator[builtins.list[Entry]]:
-        """The entries of each directory from ``top`` down."""
-        waiting = [top]
-        while waiting:
-            entries = self._list_if_there(waiting.pop())
-            waiting += [entry.path for entry in entries if entry.is_dir]
-            yield entries
+        """How much lies at and below a path: bytes, files, directories, bytes on disk."""
+        folders = self.run(listing.usage(self.namenode, path))
+        return Usage(
+            sum(folder.size for folder in folders),
+            sum(folder.files for folder in folders),
+            sum(folder.directories for folder in folders),
+            sum(folder.stored for folder in folders),
+        )
 
     def _walk(self, folder: str) -> Iterator[tuple[str, builtins.list[str], builtins.list[str]]]:
         entries = self._list_if_there(folder)

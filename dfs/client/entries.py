@@ -86,8 +86,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What lies at and below a path: logical bytes, files, directories (itself included)."""
+    """What lies at and below a path: logical bytes, files, directories (itself included).
+
+    ``stored`` are the bytes that this takes on disk with all replicas.
+    """
 
     size: int
     files: int
     directories: int
+    stored: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dfs.client.effects import Operation
 from dfs.client.namenode import Namenode
+from dfs.wire.admin import FolderUsage, GetUsage, UsagePage
 from dfs.wire.namespace import Entry, Glob, List, Listing, Locate, Located, LocatedChunk
 
 
@@ -44,3 +45,15 @@ def locate_all(namenode: Namenode, path: str) -> Operation[list[LocatedChunk]]:
         more = page.more and bool(page.chunks)
         offset = chunks[-1].start + chunks[-1].length if chunks else 0
     return chunks
+
+
+def usage(namenode: Namenode, path: str) -> Operation[list[FolderUsage]]:
+    """What each directory at and below a path holds itself; of a file, the file."""
+    folders: list[FolderUsage] = []
+    after, more = "", True
+    while more:
+        page = yield from namenode.ask(GetUsage(path, after))
+        assert isinstance(page, UsagePage), page
+        folders += page.folders
+        more, after = page.more, page.after
+    return folders

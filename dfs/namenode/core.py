@@ -32,8 +32,10 @@ from dfs.events import (
 )
 from dfs.namenode import commands as c
 from dfs.namenode import reading, writing
+from dfs.namenode.administration import Administration, Parts
 from dfs.namenode.apply import MODULE
 from dfs.namenode.changes import reap_slice
+from dfs.namenode.diary import Diary
 from dfs.namenode.keys import EPOCH, ROOT, get_number, number_key
 from dfs.namenode.leases import end_lease, held_lease
 from dfs.namenode.module import Command, Module, View
@@ -46,6 +48,7 @@ from dfs.namenode.sessions import Sessions, earlier_answer
 from dfs.namenode.status import FULL, cluster_status
 from dfs.namenode.table import Table, scan_prefix
 from dfs.namenode.writing import Cluster
+from dfs.wire import admin as a
 from dfs.wire import namespace as m
 from dfs.wire import node as n
 from dfs.wire.appending import Append, SyncFile
@@ -82,6 +85,7 @@ SENDERS: dict[type[Message], frozenset[Role]] = {
         CLIENTS,
     ),
     m.BadReplica: CLIENTS | DATANODES,
+    **dict.fromkeys(a.AdminQuestion.__subclasses__(), frozenset({Role.CLIENT})),
     **dict.fromkeys(
         (n.Register, n.ReportPage, n.Heartbeat, n.ReplicaNews, Ok, Failed),
         DATANODES,
@@ -111,8 +115,21 @@ class NamespaceCore:
         self._sessions = Sessions(settings.times.lease_ns)
         self._sessions.restore(table, now.mono_ns)
         self._safe = SafeMode(now.mono_ns)
+        orders = Orders()
         self._replication = Replication(
-            self._nodes, Orders(), self._safe, settings.times.repair_after_ns, now.mono_ns
+            self._nodes, orders, self._safe, settings.times.repair_after_ns, now.mono_ns
+        )
+        self._diary = Diary(self._nodes, now)
+        self._administration = Administration(
+            Parts(
+                self._nodes,
+                orders,
+                self._replication,
+                self._safe,
+                self._diary,
+                settings.modules,
+                settings.files.replication,
+            )
         )
         self._unformatted = table.get("inodes", number_key(ROOT)) is None
         self._reaping = bool(table.scan("reap", b"\0", 1))
@@ -130,13 +147,21 @@ class NamespaceCore:
         """A core beside this one unlinked something: look what can be reclaimed."""
         self._reaping = True
 
+    def remember(self, actions: Sequence[Action], now: Now) -> None:
+        """Keep what happened, of this core and of one beside it, for those who ask."""
+        self._diary.keep(actions, now)
+
     # -- events
 
     def handle(self, view: View, event: Event, now: Now) -> Decision:
         """Decide one event."""
+        if self._diary.is_due(now):
+            self._diary.look(self._replication.counts(), view.is_full, now)
         match event:
             case Received():
-                return self._receive(view, event, now)
+                decision = self._receive(view, event, now)
+                self.remember(decision.actions, now)
+                return decision
             case LinkLost() if event.peer.role is Role.DATANODE:
                 self._replication.link_lost(event.peer.name, now.mono_ns)
                 return Decision()
@@ -184,6 +209,10 @@ class NamespaceCore:
                 return _reply(origin, Ok(), self._end_session(view.table, message.session, now))
             case m.GetStatus():
                 return _reply(origin, self._status(view, now))
+            case a.AdminQuestion():
+                status = self._status(view, now)
+                answer, orders = self._administration.answer(view, message, status, now)
+                return Decision(actions=[Reply(origin, answer), *orders])
             case Ping():
                 return _reply(origin, Ok())
             case m.BadReplica():
@@ -310,6 +339,7 @@ class NamespaceCore:
         decision.actions += self._replication.on_deadline(view.table, epoch, now)
         if self._reaping and not decision.commands:
             self._reap(view.table, decision)
+        self.remember(decision.actions, now)
         return decision
 
     def _expire(self, table: Table, decision: Decision, now: Now) -> None:

@@ -49,8 +49,9 @@ class NodeState:
     ``sequence`` numbers the last news taken (0: the full report, ``NEVER_REPORTED``: nothing
     yet). ``former`` is what it held before the full report that is under way or was just taken.
     ``is_new``: it came, or came back from the dead, and its replicas were not looked at.
-    ``bad`` has what it gave up, with the reason; ``unproven`` the digests of replicas whose
-    chunk no file has yet. ``is_written_off``: its replicas are being copied elsewhere.
+    ``bad`` has what it gave up lately, with the reason, and ``given_up`` counts all of it;
+    ``unproven`` the digests of replicas whose chunk no file has yet. ``is_written_off``: its
+    replicas are being copied elsewhere.
     """
 
     address: NodeAddress
@@ -68,6 +69,7 @@ class NodeState:
     sequence: int = NEVER_REPORTED
     in_step: bool = False
     bad: dict[Held, str] = field(default_factory=dict)
+    given_up: int = 0
     unproven: dict[Held, bytes] = field(default_factory=dict)
     quarantined: int = 0
 
@@ -83,6 +85,7 @@ class NodeState:
 
     def give_up(self, replica: Held, reason: str) -> None:
         """The node lost a replica; why is remembered for a while."""
+        self.given_up += 1
         self.bad[replica] = reason
         if len(self.bad) > BAD_REPLICAS_MAX_PER_NODE:
             del self.bad[next(iter(self.bad))]
@@ -134,6 +137,7 @@ class Nodes:
         self._nodes[name] = state
         state.is_written_off, state.former = old.is_written_off, old.former
         state.replicas, state.bad, state.unproven = old.replicas, old.bad, old.unproven
+        state.given_up = old.given_up
         knows = word.incarnation == self.incarnation and old.reported
         if knows and word.sequence <= old.sequence <= word.sequence + 1:
             state.sequence, state.last_report = old.sequence, old.last_report

@@ -124,6 +124,10 @@ class Replication:
             self._sweep.request(now_ns)
         node.is_new, node.is_written_off, node.former = False, False, None
 
+    def look_soon(self, chunk: int) -> None:
+        """Judge a chunk at the next occasion."""
+        self._reports.look_soon(chunk)
+
     def stored(self, sealed: m.SealedChunk) -> None:
         """A writer showed receipts for a chunk that is being committed."""
         self._reports.receipts(sealed)

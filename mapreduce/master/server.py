@@ -40,11 +40,11 @@ class ComposedCore:
     def handle(self, view: View, event: Event, now: Now) -> Decision:
         """Decide one event."""
         if not isinstance(event, Received):
-            ours = self._of_master(self._master.handle(view, event, now))
+            ours = self._of_master(self._master.handle(view, event, now), now)
             theirs = self._namespace.handle(view, event, now)
             return Decision(theirs.commands + ours.commands, theirs.actions + ours.actions)
         if event.message.TAG >= FIRST_TAG:
-            return self._of_master(self._master.handle(view, event, now))
+            return self._of_master(self._master.handle(view, event, now), now)
         return self._namespace.handle(view, event, now)
 
     def on_deadline(self, view: View, now: Now) -> Decision:
@@ -54,15 +54,16 @@ class ComposedCore:
             self._masters_turn and self._is_due(self._master, now)
         ):
             return self._namespace.on_deadline(view, now)
-        return self._of_master(self._master.on_deadline(view, now))
+        return self._of_master(self._master.on_deadline(view, now), now)
 
     @staticmethod
     def _is_due(core: JournalCore, now: Now) -> bool:
         deadline = core.next_deadline()
         return deadline is not None and deadline <= now.mono_ns
 
-    def _of_master(self, decision: Decision) -> Decision:
-        """What the master unlinks is reclaimed by the namespace."""
+    def _of_master(self, decision: Decision, now: Now) -> Decision:
+        """What the master unlinks is reclaimed by the namespace, what it notes is remembered."""
+        self._namespace.remember(decision.actions, now)
         if any(_unlinks(command) for command in decision.commands):
             self._namespace.reclaim()
         return decision

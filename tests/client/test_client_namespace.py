@@ -44,8 +44,8 @@ def test_a_tree_is_made_listed_walked_and_removed(fs: Client) -> None:
     assert list(fs.walk("/a/one")) == []
     assert paths(fs.glob("a/*")) == ["/a/b", "/a/one"]
     assert fs.glob("/a/nothing*") == []
-    assert fs.usage("/") == Usage(size=3, files=2, directories=3)
-    assert fs.usage("/a/one") == Usage(size=1, files=1, directories=0)
+    assert fs.usage("/") == Usage(size=3, files=2, directories=3, stored=9)
+    assert fs.usage("/a/one") == Usage(size=1, files=1, directories=0, stored=3)
     with pytest.raises(NotEmpty):
         fs.remove("/a")
     fs.remove("/a", recursive=True)

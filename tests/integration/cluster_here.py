@@ -62,6 +62,12 @@ class ClusterHere:
         """Run ``minimr``."""
         return self.run("minimr", *arguments, code=code)
 
+    def check_metadata(self) -> None:
+        """Every invariant of the namenode's tables holds, if there is a namenode to ask."""
+        asked = self.minidfs("admin", "fsck", "--json", "--timeout", "5s", code=None)
+        if asked.stdout:
+            assert json.loads(asked.stdout)["problems"] == []
+
     def cat(self, path: str) -> bytes:
         """The bytes of a file or of those that match a pattern."""
         return self.minidfs("cat", path).stdout.encode("utf-8", "surrogateescape")

@@ -12,6 +12,7 @@ from tests.integration.cluster_here import ClusterHere
 
 def _ended(cluster: ClusterHere) -> None:
     if cluster.folder.exists():
+        cluster.check_metadata()
         cluster.minidfs("down", code=None)
         assert cluster.all_pids() == []
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+import dfs.wire.admin
 import dfs.wire.appending
 import dfs.wire.common
 import dfs.wire.data
@@ -31,6 +32,7 @@ from dfs.wire.codec import Message, encode, known_messages
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODULES = (MODULE, mapreduce.commands.MODULE)
 OURS = (
+    dfs.wire.admin,
     dfs.wire.common,
     dfs.wire.namespace,
     dfs.wire.appending,
