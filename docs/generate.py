@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dfs.wire.admin
 import dfs.wire.appending
+import dfs.wire.backup
 import dfs.wire.common
 import dfs.wire.data
 import dfs.wire.keeper
@@ -33,6 +34,7 @@ LINKS = (
     (dfs.wire.namespace, "Client and namenode"),
     (dfs.wire.appending, "Client and namenode: appending"),
     (dfs.wire.admin, "Administration"),
+    (dfs.wire.backup, "Backups"),
     (dfs.wire.node, "Datanode and namenode"),
     (dfs.wire.data, "Chunk data"),
     (dfs.wire.keeper, "The log on other machines"),

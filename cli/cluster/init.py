@@ -1,17 +1,21 @@
-"""``minidfs init``: a new cluster's id and configuration."""
+"""``minidfs init``: a new cluster's id, configuration and empty namespace."""
 
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from cli.invocation import Invocation, common, invocation
 from dfs.address import check_local
 from dfs.config import Config, render
+from dfs.config_file import load, role_folder
 from dfs.errors import Exists
-from dfs.local.layout import Home, write_file
+from dfs.local.layout import NAMENODE_ID, Home, write_file
+from dfs.namenode.folder import make_namenode_folder
 
 
 @click.command("init")
@@ -19,20 +23,40 @@ from dfs.local.layout import Home, write_file
 @common
 @invocation
 def command(call: Invocation, listen: str | None) -> None:
-    """Make the configuration of a new cluster; nothing is started."""
+    """Make the configuration and the namespace of a new cluster; nothing is started.
+
+    Where a configuration with an id is, only the namespace is made, if there is none.
+    """
     home = Home(call.home)
     path = call.config_file
-    if path.exists():
+    config = _given(path, listen) if path.exists() else _new(listen)
+    home.make()
+    folder = role_folder(config.namenode.dir, NAMENODE_ID, home.folder)
+    if not make_namenode_folder(folder, config.cluster.id, time.time_ns()):
         raise Exists(f"{path} exists: this is a cluster already", str(path))
+    if not path.exists():
+        write_file(path, render(config).encode())
+    print(f"cluster {config.cluster.id} is configured in {path}, its namespace is in {folder}")
+    print("next: minidfs namenode    minidfs node --id 1")
+
+
+def _given(path: Path, listen: str | None) -> Config:
+    """The configuration that is there; raises Exists if it is not that of a new cluster."""
+    config = load(path)
+    if not config.cluster.id or listen is not None:
+        raise Exists(
+            f"{path} exists: give it a [cluster] id and an address in [namenode], or move it away",
+            str(path),
+        )
+    return config
+
+
+def _new(listen: str | None) -> Config:
     config = Config()
     address = listen or config.namenode.address
     check_local(address, port_min=1)
-    config = replace(
+    return replace(
         config,
         cluster=replace(config.cluster, id=secrets.token_hex(8)),
         namenode=replace(config.namenode, address=address),
     )
-    home.make()
-    write_file(path, render(config).encode())
-    print(f"cluster {config.cluster.id} is configured in {path}")
-    print("next: minidfs namenode    minidfs node --id 1")

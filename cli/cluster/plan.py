@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from dfs.config import Config
-from dfs.config_file import load
+from dfs.config_file import load, role_folder
 from dfs.errors import BadArgument, Exists
 from dfs.limits import SECOND_NS
-from dfs.local.layout import NODES_MAX, Home, LocalCluster, node_process_ids
+from dfs.local.layout import NAMENODE_ID, NODES_MAX, Home, LocalCluster, node_process_ids
 from dfs.local.ports import choose_address, is_free
 
 NODES_DEFAULT = 3
@@ -37,11 +38,17 @@ class Plan:
 
     config: Config
     local: LocalCluster
+    is_new: bool = False
+    """Nothing of this cluster was ever started here: its namespace is to be made."""
 
     @property
     def nodes(self) -> range:
         """The numbers of the nodes."""
         return range(1, self.local.nodes + 1)
+
+    def namenode_folder(self, home: Home) -> Path:
+        """Where the namenode keeps its data."""
+        return role_folder(self.config.namenode.dir, NAMENODE_ID, home.folder)
 
 
 def make_plan(home: Home, wanted: Wanted, running: bool, cores: int) -> Plan:
@@ -56,7 +63,7 @@ def make_plan(home: Home, wanted: Wanted, running: bool, cores: int) -> Plan:
     if not running and not is_free(config.namenode.address):
         address = choose_address(set())
         config = replace(config, namenode=replace(config.namenode, address=address))
-    return Plan(config, _local(old, nodes, config, running, cores))
+    return Plan(config, _local(old, nodes, config, running, cores), is_new=old is None)
 
 
 def _nodes(wanted: int | None, old: LocalCluster | None) -> int:

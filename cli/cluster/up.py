@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import click
 
@@ -22,6 +23,7 @@ from dfs.config import render
 from dfs.errors import BadArgument
 from dfs.events import Role
 from dfs.local.layout import Home, write_file
+from dfs.namenode.folder import make_namenode_folder
 
 
 @click.command("up")
@@ -49,8 +51,10 @@ def command(
     with home.locked():
         wanted = Wanted(nodes, replication, chunk_size)
         plan = make_plan(home, wanted, bool(running(home)), os.cpu_count() or 1)
-        home.save_local(plan.local)
         write_file(home.config_file, render(plan.config).encode())
+        if plan.is_new:
+            make_namenode_folder(plan.namenode_folder(home), plan.config.cluster.id, time.time_ns())
+        home.save_local(plan.local)
         jobs = jobs_possible()
         roles = [n for n in role_ids(plan.local.nodes) if jobs or not n.startswith(Role.WORKER)]
         startup = Startup(call, plan.config, home, roles)

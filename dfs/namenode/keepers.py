@@ -174,8 +174,13 @@ class Keepers:
 
     def synced(self, now: Now) -> list[Action]:
         """Send what the keepers do not have, at most a piece to each: the step must go on."""
-        able = [keeper for keeper in self._keepers.values() if self._may_send(keeper)]
-        return [self._send_piece(keeper, now.mono_ns) for keeper in able]
+        actions: list[Action] = []
+        for keeper in [k for k in self._keepers.values() if self._may_send(k)]:
+            if keeper.next_index < self._log.first_index:
+                actions += self._pause(keeper, "the log was cut meanwhile", now.mono_ns)
+            else:
+                actions.append(self._send_piece(keeper, now.mono_ns))
+        return actions
 
     def on_deadline(self, now: Now) -> list[Action]:
         """Choose keepers, ask those whose pause is over, give up those that do not answer."""

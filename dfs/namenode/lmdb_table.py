@@ -18,14 +18,22 @@ the reads too, so that they see what was written since. Cursors live for one cal
 * ``VERSION`` beside it names engine and format, since py-lmdb bundles two engines whose files
   are not interchangeable. What another version wrote is refused untouched.
 
-The view can always be made again from the log.
+* Pages of the map count as memory of the process. When there are many they are dropped behind a
+  commit: what the open transaction has changed is not among them.
+* Another thread may copy the last commit meanwhile. It sees nothing that is written after it
+  began, and keeps its pages from being used again for as long as it takes.
+
+The view can be made again from a snapshot and the log (``dfs.namenode.view_recovery``).
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
+import threading
+import time
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -34,13 +42,23 @@ import lmdb
 
 from dfs.disk import LocalDisk
 from dfs.errors import Corrupt, DfsError, NotSupported, StorageFault
-from dfs.limits import VIEW_MAP_BYTES, VIEW_MAP_MIN_BYTES, VIEW_READERS_MAX, VIEW_ROOM_BYTES
+from dfs.limits import (
+    VIEW_MAP_BYTES,
+    VIEW_MAP_MIN_BYTES,
+    VIEW_READERS_MAX,
+    VIEW_RESIDENT_LOOK_NS,
+    VIEW_RESIDENT_MAX_BYTES,
+    VIEW_ROOM_BYTES,
+)
+from dfs.resident import drop_mapping, resident_file_bytes
 
 VERSION = "minidfs view 1, lmdb 0.9"
 
-_VERSION_FILE = "VERSION"
-_DATA_FILE = "data.mdb"
-_CLEAN_FILE = "CLEAN"
+VERSION_FILE = "VERSION"
+DATA_FILE = "data.mdb"
+CLEAN_FILE = "CLEAN"
+
+_CHECK_NICENESS = 10
 _ENGINE = 0  # LMDB 0.9
 
 Names: TypeAlias = tuple[str, ...]
@@ -54,6 +72,8 @@ class LmdbTable:
         self._env = env
         self._failed = False
         self._reserved_bytes = 0
+        self._look_ns = 0
+        self._copying = threading.Lock()
         try:
             with env.begin(write=True) as txn:
                 self._handles = {n: env.open_db(n.encode(), txn=txn) for n in names}
@@ -121,6 +141,14 @@ class LmdbTable:
             self._txn = self._env.begin(write=True)
         except lmdb.Error as error:
             raise self._fault(error) from error
+        self._drop_pages(time.monotonic_ns())
+
+    def _drop_pages(self, now_ns: int) -> None:
+        """Now and then: give the pages of the map back, when the process has many of files."""
+        if now_ns >= self._look_ns:
+            self._look_ns = now_ns + VIEW_RESIDENT_LOOK_NS
+            if resident_file_bytes() > VIEW_RESIDENT_MAX_BYTES:
+                drop_mapping(self._folder.path(DATA_FILE))
 
     def abort(self) -> None:
         self._check_usable()
@@ -133,7 +161,7 @@ class LmdbTable:
     def make_room(self) -> bool:
         self._check_usable()
         try:
-            used_bytes = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+            used_bytes = self.used_bytes()
             if self._reserved_bytes - used_bytes < VIEW_ROOM_BYTES // 2:
                 self._reserve(used_bytes + VIEW_ROOM_BYTES)
         except (OSError, lmdb.Error) as error:
@@ -142,8 +170,24 @@ class LmdbTable:
             raise self._fault(error) from error
         return True
 
+    def used_bytes(self) -> int:
+        """How much of the file is in use, free pages within included. From any thread."""
+        used: int = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        return used
+
+    def copy_to(self, descriptor: int) -> None:
+        """Write a compact copy of the last commit into an empty file. From any thread.
+
+        Raises ``OSError``; the table itself is not touched by it.
+        """
+        with self._copying:
+            try:
+                self._env.copyfd(descriptor, compact=True)
+            except lmdb.Error as error:
+                raise OSError(errno.EIO, str(error)) from error
+
     def _reserve(self, length: int) -> None:
-        file = self._folder.open(_DATA_FILE, write=True)
+        file = self._folder.open(DATA_FILE, write=True)
         try:
             file.reserve(length)
         finally:
@@ -156,8 +200,9 @@ class LmdbTable:
             self._txn.abort()
             if not self._failed:
                 self._env.sync(True)
-                _write_durably(self._folder, _CLEAN_FILE, b"")
-            self._env.close()
+                write_durably(self._folder, CLEAN_FILE, b"")
+            if self._copying.acquire(blocking=False):
+                self._env.close()  # else the end of the process closes it
         except (OSError, lmdb.Error) as error:
             raise self._fault(error) from error
         finally:
@@ -199,11 +244,11 @@ def _open_environment(path: Path, tables: int, map_bytes: int) -> lmdb.Environme
 
 def _check_version(folder: LocalDisk) -> None:
     """Refuse what another version wrote; sign a folder that has no data yet."""
-    where = folder.path(_VERSION_FILE)
-    if not folder.exists(_DATA_FILE):
-        if folder.exists(_VERSION_FILE):
-            folder.unlink(_VERSION_FILE)
-        _write_durably(folder, _VERSION_FILE, VERSION.encode())
+    where = folder.path(VERSION_FILE)
+    if not folder.exists(DATA_FILE):
+        if folder.exists(VERSION_FILE):
+            folder.unlink(VERSION_FILE)
+        write_durably(folder, VERSION_FILE, VERSION.encode())
         return
     found = where.read_text("utf-8", "replace").strip() if where.exists() else "nothing"
     if found != VERSION:
@@ -215,22 +260,65 @@ def _check_version(folder: LocalDisk) -> None:
 
 def _check_after_unclean_end(folder: LocalDisk) -> None:
     """Have another process check the data, unless the last one closed it in good order."""
-    if folder.exists(_CLEAN_FILE):
-        folder.unlink(_CLEAN_FILE)
+    if folder.exists(CLEAN_FILE):
+        folder.unlink(CLEAN_FILE)
         folder.sync_folder("")
-    elif folder.exists(_DATA_FILE):
-        where = folder.path("")
-        command = [sys.executable, "-I", "-m", "lmdb", "verify", "-e", str(where)]
-        check = subprocess.run(command, capture_output=True, text=True, check=False)
-        if check.returncode != 0:
-            reason = (check.stdout or check.stderr).strip().partition("\n")[0]
-            raise Corrupt(
-                f"the view in {where} is damaged ({reason or check.returncode}): move that "
-                "folder away and start again, it is made anew from the log"
-            )
+    elif folder.exists(DATA_FILE):
+        problem = DataCheck().problem_of(folder.path(DATA_FILE))
+        if problem:
+            raise Corrupt(f"the view in {folder.path('')} is damaged ({problem})")
 
 
-def _write_durably(folder: LocalDisk, name: str, content: bytes) -> None:
+class DataCheck:
+    """Checks data files in a child process, one at a time; ``stop`` ends it from another thread."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[str] | None = None
+        self._stopped = False
+
+    def problem_of(self, path: Path) -> str:
+        """What is wrong with the structure of a data file; "" if nothing is."""
+        with subprocess.Popen(
+            [sys.executable, "-I", "-m", "lmdb", "verify", "-s", str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child:
+            self._child = child
+            os.setpriority(os.PRIO_PROCESS, child.pid, _CHECK_NICENESS)
+            if self._stopped:
+                child.kill()
+            said, complaint = child.communicate()
+        if child.returncode == 0:
+            return ""
+        return (said or complaint).strip().partition("\n")[0] or f"exit code {child.returncode}"
+
+    def stop(self) -> None:
+        """End the check that runs, and those to come."""
+        self._stopped = True
+        if self._child is not None:
+            self._child.kill()
+
+
+def read_row(path: Path, table: str, key: bytes) -> bytes | None:
+    """One row of a data file that was checked and that nobody writes; raises ``Corrupt``."""
+    try:
+        env = lmdb.Environment(
+            str(path), subdir=False, readonly=True, lock=False, max_dbs=1, lib_version=_ENGINE
+        )
+        try:
+            with env.begin() as txn:
+                handle = env.open_db(table.encode(), txn=txn, create=False)
+                row: bytes | None = txn.get(key, db=handle)
+                return row
+        finally:
+            env.close()
+    except lmdb.Error as error:
+        raise Corrupt(f"{path} cannot be read ({error})") from error
+
+
+def write_durably(folder: LocalDisk, name: str, content: bytes) -> None:
+    """Make a small file; what it is about must be complete."""
     file = folder.create(name)
     try:
         file.write_at(0, content)

@@ -301,9 +301,13 @@ class Log:
         self._checksum = end.checksum
         self._offset = end.offset
         with self._final("the end of the log cannot be written"):
-            self._file = self._disk.open(end.segments[-1].name, write=True)
-            if end.rewrite:
-                self._file.write_at(end.rewrite_at, end.rewrite)
+            last = end.segments[-1]
+            self._file = self._disk.open(last.name, write=True)
+            rewrite_at, rewrite = end.rewrite_at, end.rewrite
+            if rewrite_at == HEADER_BYTES:  # no record proves that the header was synced
+                rewrite_at, rewrite = 0, pack_header(last.header) + rewrite
+            if rewrite:
+                self._file.write_at(rewrite_at, rewrite)
                 self._file.sync()
 
     def _begin_segment(self) -> None:

@@ -124,6 +124,15 @@ def find_end(disk: Disk, folder: str, cluster: str, applied_index: int) -> LogEn
     return _end_of(segments, unused, data, applied_index)
 
 
+def first_index(disk: Disk, folder: str, cluster: str) -> int:
+    """The index of the first record that the log still has, or will have; 0 without a log.
+
+    Raises as ``find_end`` does.
+    """
+    segments, _ = _find_segments(disk, folder, cluster)
+    return segments[0].header.first_index if segments else 0
+
+
 def damaged(name: str, offset: int, index: int, text: str) -> Corrupt:
     """What to raise for a segment in which a record is not as it was written."""
     return Corrupt(f"{name} {text} (offset {offset}, record {index}): {_REMEDY}")

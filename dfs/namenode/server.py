@@ -17,27 +17,29 @@ from typing import Protocol
 from dfs import daemon
 from dfs.config import Config
 from dfs.config_file import role_folder
-from dfs.data_folder import Owner, open_data_folder
 from dfs.endpoints import NAMENODE_ID, bind_endpoints, host_id
 from dfs.errors import ConfigError
 from dfs.events import Now, Peer, Role
+from dfs.limits import SNAPSHOT_THREADS
 from dfs.namenode.apply import MODULE
 from dfs.namenode.changes import FileSettings
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
+from dfs.namenode.folder import open_namenode_folder
 from dfs.namenode.journal import open_journal, table_names
 from dfs.namenode.keepers import Keepers
-from dfs.namenode.lmdb_table import LmdbTable
 from dfs.namenode.module import Module
 from dfs.namenode.nodes import Nodes
+from dfs.namenode.snapshot_store import SnapshotStore
+from dfs.namenode.snapshots import Snapshots
 from dfs.namenode.storage import Storage
 from dfs.namenode.table import Table
+from dfs.namenode.view_copier import LmdbCopier
+from dfs.namenode.view_recovery import open_view
 from dfs.namenode.writing import GROUP
 from dfs.net.loop import Loop, read_clock
-from dfs.net.step import JournalCore, JournalStep
+from dfs.net.pool import Pool
+from dfs.net.step import Attendant, JournalCore, JournalStep
 from dfs.net.transport import ZmqTransport
-
-LOG_FOLDER = "log"
-VIEW_FOLDER = "view"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +79,37 @@ class NamenodeProcess:
             raise ConfigError("the configuration has no cluster id: make one with 'minidfs init'")
         now = read_clock()
         path = role_folder(config.namenode.dir, NAMENODE_ID, options.home)
-        owner = Owner("namenode", NAMENODE_ID, cluster, (LOG_FOLDER, VIEW_FOLDER))
-        self._folder = open_data_folder(path, owner, now.wall_ns)
+        self._folder = open_namenode_folder(path, cluster, now.wall_ns)
+        disk = self._folder.disk
         modules = (MODULE, *(beside.modules if beside else ()))
-        self._table = LmdbTable.open(path / VIEW_FOLDER, table_names(modules))
-        journal = open_journal(self._folder.disk, self._table, modules, cluster)
+        self._copier = LmdbCopier()
+        store = SnapshotStore(disk, cluster, self._copier)
+        self._table = open_view(disk, cluster, table_names(modules), store, log)
+        self._copier.table = self._table
+        journal = open_journal(disk, self._table, modules, cluster)
+        store.clean()
         core = compose(config, cluster, self._table, beside, now)
-        self._step = JournalStep(core, modules, journal, self._table)
+        attendants: list[Attendant] = []
+        self._step = JournalStep(core, modules, journal, self._table, attendants)
         min_durable = config.files.min_durable
         self._step.keep_elsewhere(Keepers(host_id(), min_durable, core.nodes, self._table, journal))
-        self._step.run([], read_clock())
+        self._step.run([], read_clock())  # a new namespace gets its root before anybody attends
+        attendants.append(Snapshots(journal, self._table, store.whole()))
         self._transport = ZmqTransport(
             Peer(Role.NAMENODE, NAMENODE_ID),
             cluster,
             bind_endpoints(config, options.home, Role.NAMENODE, NAMENODE_ID),
         )
-        self.loop = Loop(self._step, self._transport, None, log)
+        self._pool = Pool(store.execute, SNAPSHOT_THREADS, self._transport.wake, "snapshots")
+        self.loop = Loop(self._step, self._transport, self._pool, log)
         self.wake_fd = self._transport.wake_fd
         where = " and ".join(self._transport.endpoints)
         log(f"log at record {journal.durable_index}; listening on {where}")
 
     def close(self) -> None:
         """Commit the view, unless something failed; close the sockets; free the folder."""
+        self._copier.stop()
+        self._pool.close()
         self._step.close()
         self._table.close()
         self._transport.close()

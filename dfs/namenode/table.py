@@ -2,7 +2,7 @@
 
 ``Table`` is the seam. ``dfs.namenode.lmdb_table`` keeps it on disk; ``MemoryTable``
 below keeps it in memory for tests and the simulation and can fall back to the last
-commit, as LMDB does after a crash. Both pass the same contract tests.
+commit, as LMDB does after a crash, or to the one before. Both pass the same contract tests.
 
 Rules: one writer, no threads. Reads see every earlier write of the step. Nothing
 that a read returned is a buffer of the table: values are copies. ``commit`` makes
@@ -70,6 +70,7 @@ class MemoryTable:
         self._rows: dict[str, dict[bytes, bytes]] = {name: {} for name in tables}
         self._keys: dict[str, list[bytes]] = {name: [] for name in tables}
         self._undo: list[tuple[str, bytes, bytes | None]] = []
+        self._undo_commit: list[tuple[str, bytes, bytes | None]] = []
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,12 +105,28 @@ class MemoryTable:
         return key, self._rows[table][key]
 
     def commit(self) -> None:
-        self._undo.clear()
+        self._undo_commit, self._undo = self._undo, []
 
     def abort(self) -> None:
         for table, key, old in reversed(self._undo):
             self._set(table, key, old)
         self._undo.clear()
+
+    def lose_commit(self) -> None:
+        """Fall back to the commit before the last one, as LMDB may after a loss of power."""
+        self.abort()
+        self._undo, self._undo_commit = self._undo_commit, []
+        self.abort()
+
+    def committed_rows(self) -> dict[str, dict[bytes, bytes]]:
+        """A copy of all rows as of the last commit."""
+        rows = {name: dict(table) for name, table in self._rows.items()}
+        for table, key, old in reversed(self._undo):
+            if old is None:
+                rows[table].pop(key, None)
+            else:
+                rows[table][key] = old
+        return rows
 
     def make_room(self) -> bool:
         return True

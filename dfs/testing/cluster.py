@@ -23,15 +23,22 @@ from dfs.namenode.keepers import Keepers
 from dfs.namenode.log import Log
 from dfs.namenode.module import Module
 from dfs.namenode.server import NamenodeCore
+from dfs.namenode.snapshot_store import SnapshotStore
+from dfs.namenode.snapshots import Snapshots
 from dfs.namenode.table import MemoryTable, Table
-from dfs.net.step import JournalStep, PlainStep
+from dfs.namenode.view_recovery import choose_source
+from dfs.net.step import Attendant, JournalStep, PlainStep
 from dfs.testing.client import SimulatedConnection
 from dfs.testing.disk import MemoryDisk
 from dfs.testing.node import Node, Process
+from dfs.testing.view_copier import MemoryCopier, read_rows
 from dfs.testing.world import World
 
 CLUSTER = "simulated"
-SEGMENT_BYTES = 256 * KIB
+SEGMENT_BYTES = 10 * KIB
+SNAPSHOT_EVERY_BYTES = 12 * KIB
+"""So small that a history of a minute cuts the log several times."""
+
 VOLUMES = 2
 ROWS_CHECKED_PER_TURN = 8
 TIMES = Times(repair_after_ns=10 * SECOND_NS)
@@ -41,24 +48,34 @@ NAMENODE_ENDPOINTS = ("sim://namenode",)
 
 
 class NamenodeMachine:
-    """The log's disk and the view of one namenode, on a host of its own."""
+    """The disk of one namenode, with log and snapshots, and its view, on a host of its own."""
 
     modules: tuple[Module, ...] = (MODULE,)
 
     def __init__(self, files: Files) -> None:
         self.disk = MemoryDisk()
         self.table = MemoryTable(table_names(self.modules))
+        self.notes: list[str] = []
+        self._is_view_lost = False
         self._settings = NamenodeSettings(CLUSTER, "root", files, TIMES)
 
     def boot(self, now: Now) -> Process:
+        self.table.abort()  # what one that did not come up has applied
+        store = SnapshotStore(self.disk, CLUSTER, MemoryCopier(lambda: self.table))
+        if self._is_view_lost:
+            self.table = self._made_again()
+            self._is_view_lost = False
         log = open_journal(self.disk, self.table, self.modules, CLUSTER, SEGMENT_BYTES)
+        store.clean()
+        attendants: list[Attendant] = []
         core = self.compose(self.table, now)
-        step = JournalStep(core, self.modules, log, self.table)
+        step = JournalStep(core, self.modules, log, self.table, attendants)
         keepers = Keepers(HOST, self._settings.files.min_durable, core.nodes, self.table, log)
         step.keep_elsewhere(keepers)
         step.run([], now)
+        attendants.append(Snapshots(log, self.table, store.whole(), SNAPSHOT_EVERY_BYTES))
         checks = self._check_some_rows(log)
-        return Process(step, _no_work, checks, self.disk.check_running)
+        return Process(step, store.execute, checks, self.disk.check_running)
 
     def _check_some_rows(self, log: Log) -> Callable[[], None]:
         """A check of a few rows after each turn, all tables in time, then from the start again."""
@@ -75,21 +92,32 @@ class NamenodeMachine:
         return NamespaceCore(self._settings, table, now)
 
     def replayed(self) -> MemoryTable:
-        """What the log says; only while the process is down."""
-        table = MemoryTable(table_names(self.modules))
+        """What the newest snapshot and the log say; only while the process is down."""
+        table = self._made_again()
         open_journal(self.disk, table, self.modules, CLUSTER, SEGMENT_BYTES)
         return table
+
+    def _made_again(self) -> MemoryTable:
+        """A view as of the newest snapshot, or an empty one while the log has its first record."""
+        store = SnapshotStore(self.disk, CLUSTER, MemoryCopier(lambda: self.table))
+        source = choose_source(self.disk, CLUSTER, store, "the view is lost", self.notes.append)
+        return read_rows(self.disk, source, table_names(self.modules))
 
     def lose_process(self) -> None:
         self.disk.gone()
         self.table.abort()
 
     def lose_power(self, rng: Random) -> None:
+        """The view stays as of its last commit, loses that one too, or is lost altogether."""
         self.disk.crash(rng)
-        if rng.random() < 0.5:
+        fate = rng.random()
+        if fate < 1 / 3:
             self.table.abort()
-        else:  # the view is lost too; the log rebuilds it
-            self.table = MemoryTable(table_names(self.modules))
+        elif fate < 2 / 3:
+            self.table.lose_commit()
+        else:
+            self.table.abort()
+            self._is_view_lost = True
 
 
 class DatanodeMachine:
@@ -207,7 +235,3 @@ class StorageCluster:
     def _add_datanode(self, name: str, capacity_bytes: int) -> Node:
         machine = DatanodeMachine(name, capacity_bytes)
         return self.world.add(Peer(Role.DATANODE, name), (f"sim://{name}",), machine)
-
-
-def _no_work(task: object) -> None:
-    raise AssertionError(f"a namenode asks for no work: {task}")

@@ -47,7 +47,8 @@ def test_files_get_no_more_copies_than_there_are_nodes(home: Home, nodes: int, c
 
 def test_the_next_start_uses_everything_again(home: Home) -> None:
     first = keep(home, make_plan(home, Wanted(nodes=2, replication=2), False, 2))
-    assert make_plan(home, Wanted(), running=False, cores=2) == first
+    assert first.is_new
+    assert make_plan(home, Wanted(), running=False, cores=2) == replace(first, is_new=False)
 
 
 def test_nodes_can_be_added_and_keep_their_addresses(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,43 @@ def test_init_makes_a_cluster_once(shell: Shell) -> None:
     again = shell.minidfs("init")
     assert again.code == 4
     assert str(shell.home / "cluster.toml") in again.err
+
+
+def test_init_makes_the_namespace_of_a_cluster_that_was_configured_by_hand(shell: Shell) -> None:
+    shell.home.mkdir()
+    file = shell.home / "cluster.toml"
+    file.write_text('[cluster]\nid = "mine"\n', encoding="utf-8")
+    assert shell.minidfs("init", "--listen", "127.0.0.1:9").code == 4
+    assert shell.minidfs("init").code == 0
+    assert file.read_text("utf-8") == '[cluster]\nid = "mine"\n'
+    assert (shell.home / "namenode" / "log" / "00000001.log").exists()
+    file.write_text("", encoding="utf-8")
+    without_id = shell.minidfs("init")
+    assert (without_id.code, without_id.err.count("\n")) == (4, 1)
+    assert "[cluster] id" in without_id.err
+
+
+@pytest.mark.parametrize("lost", ["namenode", "namenode/log"])
+def test_a_namenode_never_begins_a_namespace_by_itself(shell: Shell, lost: str) -> None:
+    assert shell.minidfs("init").code == 0
+    shutil.rmtree(shell.home / lost)
+    ended = shell.minidfs("namenode")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert f"{shell.home / 'namenode'} is empty: if this cluster is new, run 'minidfs init'" in (
+        ended.err
+    )
+    assert "'minidfs admin restore DIR'" in ended.err
+    assert not (shell.home / "namenode" / "view").exists()
+
+
+def test_a_log_that_was_lost_is_not_begun_anew(shell: Shell) -> None:
+    assert shell.minidfs("init").code == 0
+    shutil.rmtree(shell.home / "namenode" / "log")
+    (shell.home / "namenode" / "view").mkdir()
+    for command in ("namenode", "init"):
+        ended = shell.minidfs(command)
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert "has a view or snapshots and no log" in ended.err
 
 
 def test_addresses_that_others_can_reach_are_refused(shell: Shell) -> None:

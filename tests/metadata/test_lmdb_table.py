@@ -10,7 +10,8 @@ import pytest
 
 from dfs.errors import Corrupt, NotSupported, StorageFault
 from dfs.limits import VIEW_ROOM_BYTES
-from dfs.namenode.lmdb_table import LmdbTable
+from dfs.namenode import lmdb_table
+from dfs.namenode.lmdb_table import DataCheck, LmdbTable, read_row
 
 NAMES = ("rows",)
 PAGE_BYTES = 4096
@@ -69,11 +70,82 @@ def test_the_file_is_checked_after_an_unclean_end(tmp_path: Path) -> None:
     for at in range(2 * PAGE_BYTES, len(content), PAGE_BYTES):
         content[at : at + 24] = b"\xee" * 24
     data.write_bytes(content)
-    with pytest.raises(Corrupt, match=r"is damaged .* made anew from the log"):
+    with pytest.raises(Corrupt, match=r"the view in .* is damaged \(.*page"):
         LmdbTable.open(tmp_path, NAMES)
     data.unlink()
     table = LmdbTable.open(tmp_path, NAMES)
     assert table.scan("rows", b"", 9) == []
+    table.close()
+
+
+def test_a_copy_has_the_last_commit_and_nothing_behind_it(tmp_path: Path) -> None:
+    table = LmdbTable.open(tmp_path / "view", NAMES)
+    table.put("rows", b"committed", b"1")
+    table.commit()
+    table.put("rows", b"open", b"1")
+    copy = tmp_path / "copy.mdb"
+    with copy.open("wb") as file:
+        table.copy_to(file.fileno())
+    table.close()
+    assert DataCheck().problem_of(copy) == ""
+    assert read_row(copy, "rows", b"committed") == b"1"
+    assert read_row(copy, "rows", b"open") is None
+
+
+def test_a_copy_that_cannot_be_written_does_not_hurt_the_table(tmp_path: Path) -> None:
+    table = LmdbTable.open(tmp_path, NAMES)
+    with (tmp_path / "data.mdb").open("rb") as file, pytest.raises(OSError, match="copyfd"):
+        table.copy_to(file.fileno())
+    table.put("rows", b"a", b"1")
+    table.commit()
+    table.close()
+
+
+def test_a_table_that_is_being_copied_is_left_open_at_the_end(tmp_path: Path) -> None:
+    """Closing what another thread reads would take the memory from under it."""
+    table = LmdbTable.open(tmp_path, NAMES)
+    with table._copying:
+        table.close()
+        assert (tmp_path / "CLEAN").exists()
+        assert table._env.stat()["psize"] == PAGE_BYTES
+    table._env.close()
+
+
+def test_what_is_no_data_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file.mdb"
+    file.write_bytes(b"\xee" * 3 * PAGE_BYTES)
+    assert DataCheck().problem_of(file)
+    with pytest.raises(Corrupt, match=r"file\.mdb cannot be read"):
+        read_row(file, "rows", b"a")
+
+
+def test_a_check_can_be_stopped(tmp_path: Path) -> None:
+    fill(tmp_path)
+    check = DataCheck()
+    check.stop()
+    assert check.problem_of(tmp_path / "data.mdb") == "exit code -9"
+
+
+def test_pages_are_given_back_and_nothing_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reads and commits behind it are as before, those of the open transaction included."""
+    monkeypatch.setattr(lmdb_table, "VIEW_RESIDENT_MAX_BYTES", 0)
+    monkeypatch.setattr(lmdb_table, "VIEW_RESIDENT_LOOK_NS", 0)
+    table = LmdbTable.open(tmp_path, NAMES)
+    expected = {}
+    for turn in range(20):
+        for number in range(turn, 400, 7):
+            row = b"%06d" % number, b"%d" % turn * 50
+            table.put("rows", *row)
+            expected.update([row])
+        if turn % 3:
+            table.commit()
+        assert dict(table.scan("rows", b"", 1000)) == expected
+    table.commit()
+    table.close()
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert dict(table.scan("rows", b"", 1000)) == expected
     table.close()
 
 

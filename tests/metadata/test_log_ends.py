@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfs.errors import Corrupt, NotFound
+from dfs.errors import Corrupt, NotFound, StorageFault
 from dfs.limits import LOG_PLACES_MAX
 from dfs.log_format import read_record
 from dfs.namenode.command_codec import CommandCodec
@@ -58,6 +58,18 @@ class TestBegin:
         Log.begin(disk, CommandCodec(MODULES), CLUSTER, 501, SEGMENT_BYTES)
         disk.crash()
         assert open_log(disk, applied_index=500).next_index == 501
+
+    def test_a_header_that_is_in_the_page_cache_only_is_made_durable(self) -> None:
+        """Its sync failed: it reads back, and no later sync would bring it to the disk."""
+        disk = MemoryDisk()
+        disk.fail("sync", 2)
+        with pytest.raises(StorageFault, match="no new segment"):
+            Log.begin(disk, CommandCodec(MODULES), CLUSTER, 501, SEGMENT_BYTES)
+        log = open_log(disk, applied_index=500)
+        log.append([Set(b"a", 1)])
+        log.sync()
+        disk.crash()
+        assert open_log(disk, applied_index=500).durable_index == 501
 
     @pytest.mark.parametrize("applied_index", [0, 499])
     def test_a_view_that_ends_before_it_is_refused(self, applied_index: int) -> None:

@@ -18,6 +18,7 @@ import msgspec
 
 import dfs.wire.admin
 import dfs.wire.appending
+import dfs.wire.backup
 import dfs.wire.common
 import dfs.wire.data
 import dfs.wire.keeper
@@ -33,6 +34,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 MODULES = (MODULE, mapreduce.commands.MODULE)
 OURS = (
     dfs.wire.admin,
+    dfs.wire.backup,
     dfs.wire.common,
     dfs.wire.namespace,
     dfs.wire.appending,
