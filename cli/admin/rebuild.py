@@ -25,9 +25,14 @@ from dfs.local.layout import Home
     metavar="TIME",
     help="Else begin when no further datanode came for so long (10s).",
 )
+@click.option(
+    "--from-chunks",
+    is_flag=True,
+    help="Last resort: make files of the chunks that are there, without any log.",
+)
 @common
 @invocation
-def command(call: Invocation, nodes: int | None, wait_ns: int) -> None:
+def command(call: Invocation, nodes: int | None, wait_ns: int, from_chunks: bool) -> None:
     """Make the folder of a lost namenode again; run it where the namenode ran.
 
     The datanodes must run. The copy of the log that reaches furthest is taken.
@@ -44,5 +49,5 @@ def command(call: Invocation, nodes: int | None, wait_ns: int) -> None:
         modules = (MODULE, JOBS)
     config = call.config()
     Home(call.home).make()
-    wanted = Wanted(nodes or 0, wait_ns, False)
+    wanted = Wanted(nodes or 0, wait_ns, from_chunks)
     print(rebuild(RebuildOptions(config, call.home, modules, wanted), call.say))

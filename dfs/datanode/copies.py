@@ -126,8 +126,7 @@ class Copies:
             progress_ns=now_ns,
         )
         self._copies[key] = copy
-        task = OpenFile(key, order.inode, order.start, order.path, order.length)
-        return [self._work(copy, Stage.OPEN, task), *self._ask(copy)]
+        return self._ask(copy)
 
     def awaits(self, peer: Peer, request: int) -> bool:
         """Is this the number of a read that a copy asked this source for?"""
@@ -147,16 +146,20 @@ class Copies:
             copy.missing.append(offset)
             reason = message.text if isinstance(message, Failed) else "an unexpected answer"
             return self._next_source(copy, reason)
-        if not copy.hashes and not self._accept_hashes(copy, message.hashes):
-            return self._distrust(copy, offset, "its slice hashes do not match the digest")
+        actions: list[Action] = []
+        if not copy.hashes:
+            if not self._accept_hashes(copy, message.hashes):
+                return self._distrust(copy, offset, "its slice hashes do not match the digest")
+            actions.append(self._work(copy, Stage.OPEN, _file_of(copy.order, message)))
         first = HASH_BYTES * (offset // SLICE_BYTES)
         length = copy.length_at(offset)
         expected = copy.hashes[first : first + HASH_BYTES * slice_count(length)]
         if message.offset != offset or len(payload) != length or slice_hashes(payload) != expected:
-            return self._distrust(copy, offset, f"the bytes at {offset} do not match their hashes")
+            reason = f"the bytes at {offset} do not match their hashes"
+            return actions + self._distrust(copy, offset, reason)
         copy.unwritten += 1
         write = WriteSlices(copy.key, offset, payload)
-        return [self._work(copy, Stage.WRITE, write), *self._ask(copy)]
+        return [*actions, self._work(copy, Stage.WRITE, write), *self._ask(copy)]
 
     def link_lost(self, event: LinkLost) -> list[Action]:
         """A connection is gone; a copy that reads from that node moves on."""
@@ -279,6 +282,14 @@ class Copies:
 
 def _peer(source: NodeAddress) -> Peer:
     return Peer(Role.DATANODE, source.node)
+
+
+def _file_of(order: CopyReplica, told: ChunkSlices) -> OpenFile:
+    """The new file. Its header says what the source's says, if that is told and can be stored."""
+    key = ReplicaKey(order.chunk, order.generation)
+    if told.inode and are_u64(told.inode, told.start):
+        return OpenFile(key, told.inode, told.start, told.path, order.length)
+    return OpenFile(key, order.inode, order.start, order.path, order.length)
 
 
 def _deadline_of(copy: _Copy) -> int:

@@ -7,6 +7,7 @@
 ``Copies``         repair
 ``Orders``         delete, check, set aside; the trash
 ``LogKeeper``      a copy of the namenode's log
+``Listing``        what its chunks say of themselves, for a namenode that lost its log
 ``Inventory``      what is held, on which of the volumes, shared by all of them
 =================  =============================================================
 
@@ -26,6 +27,7 @@ from typing import TypeAlias
 from dfs.datanode.chain import Identity
 from dfs.datanode.chunkfile import ReplicaKey
 from dfs.datanode.copies import Copies, CopyToken
+from dfs.datanode.listing import Listing, ListToken
 from dfs.datanode.log_keeper import KeeperToken, LogKeeper
 from dfs.datanode.orders import CheckToken, Orders, Trash, TrashToken, VolumeKeys
 from dfs.datanode.pipeline import WriteToken
@@ -63,7 +65,7 @@ from dfs.wire.data import (
     ReadChunk,
     SealChunk,
 )
-from dfs.wire.keeper import AppendLog, BeginLog, GetKeptLog, ReadKeptLog
+from dfs.wire.keeper import AppendLog, BeginLog, GetKeptLog, ListChunks, ReadKeptLog
 from dfs.wire.node import (
     CheckReplica,
     CopyReplica,
@@ -111,6 +113,7 @@ class DatanodeCore:
         for number, volume in enumerate(found):
             self._trash.keep(VolumeKeys(number, tuple(volume.scan.trash)), now.mono_ns)
         self._log_keeper = LogKeeper(me.node, self._registration)
+        self._listing = Listing(me.node, inventory)
 
     def handle(self, event: Event, now: Now) -> list[Action]:
         """Decide one event."""
@@ -151,6 +154,8 @@ class DatanodeCore:
                 return self._reads.read(origin, message)
             case CopyReplica() | DeleteReplicas() | CheckReplica() | QuarantineReplicas():
                 return self._order(origin, message, now_ns)
+            case ListChunks():
+                return self._listing.page(origin, message)
             case GetKeptLog() | ReadKeptLog() | AppendLog() | BeginLog():
                 return self._log_keeper.handle(origin, message, event.payload)
             case ChunkOpened() | ChunkCredit() | ChunkSealed() | ChainBroken():
@@ -224,6 +229,8 @@ class DatanodeCore:
                 return self._orders.deleted(token, event, now_ns)
             case CheckToken() as token:
                 return self._orders.checked(token, event)
+            case ListToken() as token:
+                return self._listing.work_done(token, event)
             case KeeperToken() as token:
                 return self._log_keeper.work_done(token, event)
             case EpochToken() as token:

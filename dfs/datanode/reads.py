@@ -6,11 +6,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dfs.datanode.chunkfile import ReplicaKey
+from dfs.datanode.chunkfile import Header, ReplicaKey
 from dfs.datanode.replicas import Inventory
 from dfs.datanode.tasks import Chore, Placed, QuarantineFile, ReadSlices
 from dfs.errors import BadArgument, Corrupt, DfsError, NotFound, ReplicaFault, Unavailable
-from dfs.events import Action, LinkLost, Note, Origin, Reply, Work, WorkDone
+from dfs.events import Action, LinkLost, Note, Origin, Reply, Role, Work, WorkDone
 from dfs.limits import FRAME_BYTES, READS_RUNNING_MAX, READS_WAITING_MAX, SLICE_BYTES
 from dfs.wire.common import Failed
 from dfs.wire.data import ChunkSlices, ReadChunk
@@ -61,7 +61,7 @@ class Reads:
         key = ReplicaKey(request.chunk, request.generation)
         if event.error is None:
             hashes = event.result.hashes if request.with_hashes else b""
-            reply = ChunkSlices(request.offset, hashes)
+            reply = ChunkSlices(request.offset, hashes, *_told_of(event.result.header))
             return [Reply(origin, reply, event.result.data), *self._start(queue)]
         fault = ReplicaFault(f"{key} on {self._node}: {event.error}")
         return [
@@ -87,7 +87,8 @@ class Reads:
                 continue
             queue.running += 1
             length = min(request.length, held - request.offset)
-            task = Placed(token.volume, ReadSlices(key, request.offset, length))
+            copied = request.with_hashes and token.origin.peer.role is Role.DATANODE
+            task = Placed(token.volume, ReadSlices(key, request.offset, length, copied))
             actions.append(Work(token, task, lane=request.chunk))
         return actions
 
@@ -108,6 +109,10 @@ class Reads:
 
     def _not_here(self, key: ReplicaKey) -> DfsError:
         return ReplicaFault(f"{self._node} does not hold {key}")
+
+
+def _told_of(header: Header | None) -> tuple[int, int, str]:
+    return (0, 0, "") if header is None else (header.inode, header.start, header.path)
 
 
 def bad_replica(inventory: Inventory, key: ReplicaKey, error: Exception) -> list[Action]:

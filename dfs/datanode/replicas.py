@@ -72,6 +72,15 @@ class Replicas:
         self.used_bytes -= length
         return length
 
+    def behind(
+        self, key: ReplicaKey, volume: int, limit: int
+    ) -> tuple[list[ReplicaKey], ReplicaKey | None]:
+        """The next replicas of a volume, and where to go on: so many rows are looked at."""
+        at = self._place(ReplicaKey(key.chunk, key.generation + 1))
+        end = min(at + limit, len(self))
+        keys = [self._key(n) for n in range(at, end) if self._volumes[n] == volume]
+        return keys, self._key(end - 1) if end < len(self) else None
+
     def packed(self) -> memoryview:
         """All rows as (chunk, generation, length), u64 big-endian, sorted."""
         rows = array("Q", bytes(ROW_BYTES * len(self)))
@@ -81,6 +90,9 @@ class Replicas:
         if sys.byteorder == "little":
             rows.byteswap()
         return memoryview(rows).cast("B")
+
+    def _key(self, at: int) -> ReplicaKey:
+        return ReplicaKey(self._chunks[at], self._generations[at])
 
     def _place(self, key: ReplicaKey) -> int:
         at = bisect_left(self._chunks, key.chunk)

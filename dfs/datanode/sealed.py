@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from threading import Lock
 
 from dfs.checksum import HASH_BYTES, slice_count, slice_hashes
@@ -10,6 +11,7 @@ from dfs.datanode.chunkfile import (
     HEADER_BYTES,
     TRAILER_BYTES,
     Footer,
+    Header,
     ReplicaKey,
     check_identity,
     decode_footer,
@@ -38,9 +40,25 @@ class SealedFiles:
         try:
             footer = self._footer_of(task.key, file)
             data = _read_verified(file, footer, task.offset, task.length)
+            header = decode_header(file.read_at(0, HEADER_BYTES)) if task.with_header else None
         finally:
             file.close()
-        return SlicesRead(data, footer.hashes)
+        return SlicesRead(data, footer.hashes, header)
+
+    def ends(self, keys: tuple[ReplicaKey, ...]) -> list[tuple[Header, Footer]]:
+        """Header and footer of each replica; those that are damaged or gone are left out."""
+        found = []
+        for key in keys:
+            with suppress(Corrupt, FileNotFoundError):
+                found.append(self._ends(key))
+        return found
+
+    def _ends(self, key: ReplicaKey) -> tuple[Header, Footer]:
+        file = self._disk.open(sealed_path(key))
+        try:
+            return decode_header(file.read_at(0, HEADER_BYTES)), self._footer_of(key, file)
+        finally:
+            file.close()
 
     def footer(self, key: ReplicaKey) -> Footer:
         """The footer of a replica, verified."""

@@ -132,6 +132,8 @@ class ChunkStore:
                 return self._sealed.footer(task.key)
             case tasks.ReadSlices():
                 return self._sealed.read(task)
+            case tasks.ReadEnds():
+                return self._sealed.ends(task.keys)
             case tasks.CheckFile():
                 self._sealed.check(task.key, task.digest)
             case tasks.QuarantineFile():

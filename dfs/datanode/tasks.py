@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from dfs.datanode.chunkfile import Footer, ReplicaKey
+from dfs.datanode.chunkfile import Footer, Header, ReplicaKey
 from dfs.errors import StorageFault
 from dfs.events import Payload
 
@@ -73,10 +73,11 @@ class VolumeFound(NamedTuple):
 
 
 class SlicesRead(NamedTuple):
-    """Result of ``ReadSlices``: verified bytes, and the packed hashes of all slices."""
+    """Result of ``ReadSlices``: verified bytes, the packed hashes of all slices, the header."""
 
     data: bytes
     hashes: bytes
+    header: Header | None = None
 
 
 class Chore(NamedTuple):
@@ -134,6 +135,14 @@ class ReadSlices:
     key: ReplicaKey
     offset: int
     length: int
+    with_header: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEnds:
+    """Result: ``(Header, Footer)`` of each of these replicas that is sound at both ends."""
+
+    keys: tuple[ReplicaKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +193,7 @@ Task: TypeAlias = (
     | DropFile
     | ReadFooter
     | ReadSlices
+    | ReadEnds
     | CheckFile
     | QuarantineFile
     | TrashFiles

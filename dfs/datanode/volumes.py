@@ -70,6 +70,9 @@ class Volumes:
         self._saving: dict[EpochToken, None] = {}
         self._saved = False
 
+    def __len__(self) -> int:
+        return len(self._volumes)
+
     # Room.
 
     @property

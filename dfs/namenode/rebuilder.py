@@ -244,7 +244,8 @@ class Rebuilder:
             self._end(
                 NotFound(
                     f"no sound copy of the log is kept on {names}: start the datanodes of other"
-                    " machines, or use 'minidfs admin restore DIR' with a backup"
+                    " machines, or use 'minidfs admin restore DIR' with a backup; without both,"
+                    " '--from-chunks' makes files of the chunks that are there"
                 )
             )
             return []

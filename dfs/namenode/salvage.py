@@ -81,9 +81,9 @@ class Salvage:
         """The log of the new namespace, record by record; its epoch is above ``epoch``."""
         owner, wall_ns = self._defaults.owner, self._defaults.wall_ns
         yield [c.Formatted(owner, wall_ns)]
-        yield [c.EpochRaised(epoch + 1, self._highest_chunk + 1 + ID_JUMP)]
         for file in (*self.files, *self.broken):
             yield from self._records_of(file)
+        yield [c.EpochRaised(epoch + 1, self._highest_chunk + 1 + ID_JUMP)]
 
     # -- which files there are
 

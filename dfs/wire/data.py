@@ -134,8 +134,12 @@ class ReadChunk(Message, frozen=True):
 class ChunkSlices(Message, frozen=True):
     """The bytes asked for (the payload), and all slice hashes of the chunk if asked for.
 
-    Sent by: datanode, after it verified them.
+    Sent by: datanode, after it verified them. A datanode that asked for the hashes is also told
+    what else the chunk's header says, for that of its copy.
     """
 
     offset: int
     hashes: bytes = b""
+    inode: int = 0
+    start: int = 0
+    path: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dfs.checksum import chunk_digest, slice_hashes
-from dfs.datanode.chunkfile import ReplicaKey, sealed_path
+from dfs.datanode.chunkfile import HEADER_BYTES, ReplicaKey, decode_header, sealed_path
 from dfs.errors import BadArgument, ReplicaFault, StorageFault, Unavailable
 from dfs.events import LinkLost, Origin, Peer, Role, Send
 from dfs.limits import (
@@ -47,6 +47,7 @@ class Source:
     def __init__(self, node: Node, data: bytes = DATA) -> None:
         self.node, self.data = node, data
         self.silent: set[str] = set()
+        self.told: tuple[int, int, str] = (0, 0, "")
         self.asked: list[tuple[str, int]] = []
 
     def run(self) -> list[Any]:
@@ -69,7 +70,19 @@ class Source:
         payload = self.data[ask.offset : ask.offset + ask.length]
         hashes = slice_hashes(self.data) if ask.with_hashes else b""
         origin = Origin(send.to, 50 + int(send.to.name[-1]), send.request)
-        self.node.receive(origin, ChunkSlices(ask.offset, hashes), payload)
+        told = self.told if ask.with_hashes else ()
+        self.node.receive(origin, ChunkSlices(ask.offset, hashes, *told), payload)
+
+
+def test_the_header_of_a_copy_says_what_the_source_told(node: Node) -> None:
+    node.register()
+    source = Source(node)
+    source.told = (7, 65536, "/the/path")
+    give(node, copy_order())
+    source.run()
+    (name,) = node.files(".chunk")
+    header = decode_header(node.disk.content(name)[:HEADER_BYTES])
+    assert (header.key, header.inode, header.start, header.path) == (KEY, *source.told)
 
 
 def test_a_replica_is_copied_verified_and_announced(node: Node) -> None:
@@ -174,7 +187,7 @@ def test_a_copy_that_takes_too_long_ends(node: Node) -> None:
     give(node, copy_order(sources=tuple(f"datanode-{n}" for n in range(2, 10))))
     node.pass_time(REPAIR_DEADLINE_NS - 1)
     assert not any(isinstance(message, Failed) for message in node.said())
-    assert node.files(".tmp")
+    assert node.files(".tmp") == []  # no source has told what the file's header says
     node.pass_time(1)
     assert "too long" in str(error_of(node.said()[0]))
     assert node.files() == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.cluster_here import ClusterHere
 from tests.integration.machines import Machines, needs_root
 
 pytestmark = pytest.mark.cluster
@@ -60,3 +61,23 @@ def test_what_stands_in_the_way_is_not_touched(machines: Machines) -> None:
     assert done.stderr.count("\n") == 1
     assert "is not empty" in done.stderr
     assert machines.alpha.serves()
+
+
+def test_from_chunks_on_one_machine(own_cluster: ClusterHere) -> None:
+    cluster = own_cluster
+    cluster.minidfs("up", "--chunk-size", "64K")
+    large = {path: data for path, data in FILES.items() if len(data) > 8192}
+    for path, data in FILES.items():
+        cluster.minidfs("put", "-", path, stdin=data)
+    cluster.minidfs("stop", "namenode", "--kill")
+    shutil.rmtree(cluster.folder / "namenode")
+    refused = cluster.minidfs("admin", "rebuild", "--nodes", "3", code=3)
+    assert refused.stderr.splitlines()[-1].count("--from-chunks") == 1
+    assert not (cluster.folder / "namenode").exists()
+    done = cluster.minidfs("admin", "rebuild", "--nodes", "3", "--from-chunks")
+    assert f": {len(large)} files;" in done.stdout
+    cluster.minidfs("start", "namenode")
+    assert {path: cluster.cat(path) for path in large} == large
+    assert cluster.names("/") == ["d0", "d2"]
+    cluster.minidfs("put", "-", "/after", stdin=large["/d2/file-2"])
+    assert cluster.cat("/after") == large["/d2/file-2"]

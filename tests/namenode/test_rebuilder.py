@@ -183,6 +183,7 @@ def test_a_node_that_cannot_read_its_copy_is_left_and_without_another_it_ends() 
     stage.answer(ask, Failed.of(StorageFault("its disk failed")))
     assert isinstance(stage.core.error, NotFound)
     assert "admin restore DIR" in stage.core.error.message
+    assert "--from-chunks" in stage.core.error.message
 
 
 def test_a_node_that_went_away_is_asked_again_when_it_is_back() -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfs.namenode.apply import MODULE
+from dfs.namenode.fsck import find_problems
 from dfs.namenode.keys import EPOCH, NEXT_CHUNK, get_number
 from dfs.namenode.namespace import stat
 from dfs.namenode.salvage import Defaults, Salvage
@@ -30,6 +31,7 @@ def made_of(*found: FoundChunk, epoch: int = 4) -> MemoryTable:
         for command in record:
             MODULE.apply(table, index, command)
     table.commit()
+    assert find_problems(table, (MODULE,)) == []
     return table
 
 
