@@ -291,12 +291,16 @@ class Namenode:
         """The session for one more change, opened if there is none."""
         while True:
             session = self._session
+            if session is not None and not session.full:
+                return session
+            now_ns: int = yield CurrentTime()
+            if now_ns >= patience.deadline_ns:
+                seconds = (now_ns - patience.start_ns) / SECOND_NS
+                raise DeadlineExceeded(f"no session was to be had within {seconds:g} s: try again")
             if session is None:
                 yield from self._open_session(patience)
-            elif session.full:
-                yield Sleep(RETRY_PAUSE_NS)
             else:
-                return session
+                yield Sleep(RETRY_PAUSE_NS)
 
     def _open_session(self, patience: _Patience) -> Operation[None]:
         opened = yield from self._repeat(OpenSession(), patience)

@@ -349,8 +349,7 @@ class NamespaceCore:
             text = f"lease on file {inode} ended: session {session} was silent for too long"
             decision.actions.append(Note(text))
         for session in self._sessions.expired(now.mono_ns):
-            self._sessions.end(session)
-            decision.commands.append(c.SessionEnded(session))
+            decision.commands += self._end_session(table, session, now)
 
     def _reap(self, table: Table, decision: Decision) -> None:
         commands, freed = reap_slice(table)

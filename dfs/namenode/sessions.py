@@ -11,8 +11,15 @@ session's ``ack_below`` was answered and acknowledged; its repetition is a stray
 
 from __future__ import annotations
 
+from itertools import islice
+
 from dfs.errors import BadArgument, PermissionDenied, SessionExpired
-from dfs.limits import SESSION_IDLE_NS, SESSION_KEEP_REPLIES, SESSION_OPEN_FILES_MAX
+from dfs.limits import (
+    SESSION_IDLE_NS,
+    SESSION_KEEP_REPLIES,
+    SESSION_OPEN_FILES_MAX,
+    SESSIONS_ENDED_MAX,
+)
 from dfs.namenode.keys import (
     LeaseRow,
     SessionRow,
@@ -31,6 +38,7 @@ class Sessions:
 
     def __init__(self, lease_ns: int) -> None:
         self._lease_ns = lease_ns
+        self._idle_ns = max(SESSION_IDLE_NS, lease_ns)
         self._seen: dict[int, int] = {}
         self._files: dict[int, dict[int, None]] = {}
 
@@ -90,13 +98,14 @@ class Sessions:
         return []
 
     def expired(self, now_ns: int) -> list[int]:
-        """Sessions that were silent for so long that they end."""
-        return [s for s, seen in self._seen.items() if now_ns - seen >= SESSION_IDLE_NS]
+        """Sessions that were silent for so long that they end, some at a time."""
+        ended = (s for s, seen in self._seen.items() if now_ns - seen >= self._idle_ns)
+        return list(islice(ended, SESSIONS_ENDED_MAX))
 
     def next_deadline(self) -> int | None:
         """When the next lease or session may end."""
         times = [self._seen[s] + self._lease_ns for s in self._files if s in self._seen]
-        times += [min(self._seen.values()) + SESSION_IDLE_NS] if self._seen else []
+        times += [min(self._seen.values()) + self._idle_ns] if self._seen else []
         return min(times, default=None)
 
 

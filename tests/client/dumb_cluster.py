@@ -11,6 +11,7 @@ from dfs.events import Event, LinkLost, Origin, Peer, Received, Send
 from dfs.limits import SECOND_NS
 from dfs.wire import data as d
 from dfs.wire import namespace as m
+from dfs.wire.appending import SyncFile
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok
 
@@ -157,6 +158,8 @@ class DumbNamenode:
                 file.size, file.digest = len(change.content), change.digest
                 self.writing[file.inode] = file
                 return self._publish(file)
+            case SyncFile():
+                self._commit(self._lease(change.inode), change.sealed)
             case m.AbandonFile():
                 self.writing.pop(change.inode, None)
         return Ok(1)

@@ -21,12 +21,14 @@ from dfs.errors import (
     DfsError,
     Exists,
     IsADirectory,
+    LeaseLost,
     NotFound,
     TooFewNodes,
     Unavailable,
 )
 from dfs.limits import INLINE_MAX_BYTES, MIB, SECOND_NS
 from dfs.wire import namespace as m
+from dfs.wire.appending import SyncFile
 from tests.client.threaded import DumbTransport, dumb_client
 
 SIZES = [0, 1, INLINE_MAX_BYTES, INLINE_MAX_BYTES + 1, MIB, 5 * MIB + 321]
@@ -342,6 +344,21 @@ def test_streams_that_come_in_drops_and_that_break(client: Client) -> None:
     with pytest.raises(OSError, match="the pipe broke"):
         client.put_stream(Drops(noise(3 * MIB), 300), "/g")
     assert not client.exists("/g")
+
+
+def test_a_sync_waits_until_the_chunk_is_committed() -> None:
+    client, transport = dumb_client()
+    namenode = transport.cluster.namenode
+    with client, client.open("/f", "wb", chunk_size=MIB) as file:
+        file.write(b"one")
+        file.sync()
+        assert [type(change) for change in namenode.applied][-1] is SyncFile
+        file.sync()
+        file.write(b"two")
+        namenode.errors = [LeaseLost("it is gone")]
+        with pytest.raises(LeaseLost, match=r"^/f: it is gone"):
+            file.sync()
+        assert file.closed
 
 
 def test_unusable_arguments_are_named(client: Client) -> None:

@@ -166,6 +166,17 @@ def test_more_changes_than_answers_are_kept_wait_for_their_turn() -> None:
         assert change.sequence - change.ack_below < SESSION_KEEP_REPLIES
 
 
+def test_a_session_that_stays_full_is_not_waited_for_longer_than_the_timeout() -> None:
+    stage = Stage()
+    stage.run(stage.namenode.change(mkdir("/first")))
+    session = stage.namenode._session
+    assert session is not None
+    while not session.full:
+        session.begin()
+    with pytest.raises(DeadlineExceeded, match="no session was to be had within 60"):
+        stage.run(stage.namenode.change(mkdir()))
+
+
 def test_acknowledged_is_what_nobody_waits_for_any_more() -> None:
     session = Session(1, SECOND_NS)
     first, second, third = (session.begin() for _ in range(3))

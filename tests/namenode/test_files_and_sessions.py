@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dfs.config.schema import Times
 from dfs.errors import (
     BadArgument,
     Exists,
@@ -20,7 +21,7 @@ from dfs.errors import (
     Unavailable,
 )
 from dfs.events import Peer, Role
-from dfs.limits import INLINE_MAX_BYTES
+from dfs.limits import INLINE_MAX_BYTES, SECOND_NS, SESSION_IDLE_NS, SESSIONS_ENDED_MAX
 from dfs.wire import data
 from dfs.wire import namespace as m
 from dfs.wire import node as n
@@ -233,6 +234,26 @@ def test_an_idle_session_ends_after_an_hour(namenode: Any) -> None:
     assert len(namenode.table.scan("sessions", b"\0", 10)) == 1
     namenode.advance(2)
     assert namenode.table.scan("sessions", b"\0", 10) == []
+
+
+def test_a_session_lasts_at_least_as_long_as_its_leases(namenode: Any) -> None:
+    namenode.times = Times(lease_ns=2 * SESSION_IDLE_NS)
+    namenode.restart()
+    namenode.change(m.Create, path="/f")
+    namenode.advance(2 * SESSION_IDLE_NS // SECOND_NS - 1)
+    assert len(namenode.table.scan("leases", b"\0", 10)) == 1
+    namenode.advance(1)
+    assert namenode.table.scan("leases", b"\0", 10) == []
+    assert namenode.table.scan("sessions", b"\0", 10) == []
+
+
+def test_many_sessions_that_fell_silent_end_in_slices(namenode: Any) -> None:
+    for _ in range(3 * SESSIONS_ENDED_MAX + 1):
+        namenode.ask(m.OpenSession())
+    before = namenode.index
+    namenode.advance(SESSION_IDLE_NS // SECOND_NS)
+    assert namenode.table.scan("sessions", b"\0", 100) == []
+    assert namenode.index == before + 4
 
 
 def test_closing_into_a_removed_directory_says_so(namenode: Any) -> None:
