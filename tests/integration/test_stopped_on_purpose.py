@@ -161,6 +161,19 @@ def test_restarts_under_load_lose_nothing(two: ClusterHere) -> None:
     assert two.names("/load") == [str(number) for number in range(8)]
 
 
+def test_logs_are_followed_through_a_restart(two: ClusterHere) -> None:
+    following = two.begin("minidfs", "logs", "-f", "-n", "1", "datanode-1")
+    assert following.stdout is not None
+    assert following.stdout.readline()  # from here on it follows
+    two.minidfs("stop", "datanode-1")
+    assert b"datanode-1 stopped" in following.stdout.readline()
+    two.minidfs("start", "datanode-1")
+    assert b"datanode-1 " in following.stdout.readline()
+    following.send_signal(signal.SIGINT)
+    _, err = following.communicate(timeout=30)
+    assert (following.returncode, err) == (130, b"")
+
+
 def test_what_does_not_exist_or_does_not_run_is_one_line(two: ClusterHere, tmp_path: Path) -> None:
     done = two.minidfs("stop", "datanode-7", code=3)
     assert done.stderr == (
