@@ -36,6 +36,11 @@ def test_the_page_of_modules_is_up_to_date(generate: ModuleType) -> None:
     assert "|  |" not in page, "a module says nothing of itself"
 
 
+def test_the_page_of_commands_is_up_to_date(generate: ModuleType) -> None:
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
+    assert generate.commands_page() == page, "run: python docs/generate.py"
+
+
 def test_every_message_says_who_sends_it(generate: ModuleType) -> None:
     for tag, cls in generate.known_messages().items():
         if cls.__module__.startswith(("dfs.", "mapreduce.")):
