@@ -94,8 +94,9 @@ def test_what_was_stopped_stays_stopped_and_up_starts_it(two: ClusterHere) -> No
 def test_a_namenode_that_is_killed_comes_back_by_itself(two: ClusterHere) -> None:
     before = two.pids()
     os.kill(before["namenode"], signal.SIGKILL)
-    assert two.cat("/kept") == CONTENT
+    until(lambda: two.pids().get("namenode") not in (None, before["namenode"]))
     until(lambda: two.status()["state"] == "serving")
+    assert two.cat("/kept") == CONTENT
     after = two.pids()
     assert after.pop("namenode") != before.pop("namenode")
     assert after == before
