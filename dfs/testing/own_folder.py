@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import TypeAlias, TypeVar
+from typing import NoReturn, Protocol, TypeAlias, TypeVar
 
 from dfs.client.client import Client
 from dfs.client.options import FileKeywords
 from dfs.errors import DfsError, Exists, LeaseLost, Unavailable
 from dfs.limits import KIB, MS_NS, SECOND_NS
-from dfs.testing.world import World
 
 Model: TypeAlias = dict[str, bytes | None]
 T = TypeVar("T")
@@ -35,6 +34,19 @@ WRITE_PAUSE_MAX_NS = 300 * MS_NS
 LATE_NS = 40 * SECOND_NS
 """Longer than anything that was sent can be on its way or wait in a paused process."""
 ASKED_MAX = 200
+
+
+class Surroundings(Protocol):
+    """Where the user is: a simulated world, or the real one."""
+
+    def run_for(self, duration_ns: int) -> None:
+        """Let so much time pass."""
+
+    def note_of(self, who: str, text: str) -> None:
+        """Remember a line about what happened."""
+
+    def fail(self, what: str) -> NoReturn:
+        """A promise was broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ class _Change:
 class OwnFolder:
     """One folder and what must be in it; ``client`` may be replaced by another one."""
 
-    def __init__(self, world: World, rng: Random, client: Client, top: str) -> None:
+    def __init__(self, world: Surroundings, rng: Random, client: Client, top: str) -> None:
         self.client = client
         self.model: Model = {}
         self._world = world
