@@ -71,11 +71,13 @@ class ChunkStore:
     def scan(self) -> tasks.Scan:
         """List what is there: removes left-over ``.tmp`` files, quarantines odd ones.
 
-        Costs an open and a stat per replica, and reads none of their bytes.
+        Costs an open and a stat per replica, and reads none of their bytes. A process that was
+        killed may have left a sealed name unsynced; each folder is synced before its names count.
         """
         remarks: list[str] = []
         replicas: list[tuple[ReplicaKey, int]] = []
         for folder in self._chunk_folders():
+            self._disk.sync_folder(folder)
             for name in self._disk.names(folder):
                 found = self._look_at(folder, name, remarks)
                 if found is not None:

@@ -17,7 +17,7 @@ from dfs.datanode.store import ChunkStore
 from dfs.disk import Disk, LocalDisk
 from dfs.errors import Corrupt, DfsError, NotFound, StorageFault
 from dfs.limits import FRAME_BYTES, SLICE_BYTES
-from dfs.testing.disk import MemoryDisk
+from dfs.testing.disk import Halted, MemoryDisk
 
 CLUSTER = "c-demo"
 KEY = ReplicaKey(0xABC, 1)
@@ -218,6 +218,21 @@ def test_after_a_fault_of_any_call_nothing_is_left_and_nothing_counts(number: in
             put(store, KEY, data)
         disk.crash()
         assert get(ChunkStore(disk, CLUSTER), KEY, len(data)) == data
+
+
+def test_what_a_killed_process_sealed_counts_only_once_its_name_is_durable() -> None:
+    disk = MemoryDisk()
+    store = ChunkStore(disk, CLUSTER)
+    fill(store, KEY, content(100))
+    disk.halt("sync_folder")
+    with pytest.raises(Halted):
+        store.execute(tasks.SealFile(footer_of(KEY, content(100))))
+    disk.gone()  # the process is, and what it wrote is still in the page cache
+    assert ChunkStore(disk, CLUSTER).scan().replicas == [(KEY, 100)]
+    disk.crash()
+    store = ChunkStore(disk, CLUSTER)
+    assert store.scan().replicas == [(KEY, 100)]
+    assert get(store, KEY, 100) == content(100)
 
 
 def test_a_full_disk_gives_its_room_back() -> None:
