@@ -6,6 +6,9 @@ nodes or time. After a definite error nothing has changed, save that a failed pu
 have made the parents; after an indefinite one either nothing has changed or everything.
 Which it was, the cluster is asked, and its answer must be one of those.
 
+A failed append is the exception: until its writer's lease ends the file is as it was, then it
+ends behind any chunk of what was appended. ``_longer`` has what such a file may become.
+
 Every byte that is read is compared.
 """
 
@@ -73,6 +76,7 @@ class OwnFolder:
         self._rng = rng
         self._top = top
         self._under_way: _Change | None = None
+        self._longer: dict[bytes, list[bytes]] = {}
 
     def act(self) -> None:
         """Look at something or change something."""
@@ -95,8 +99,9 @@ class OwnFolder:
         found = self._insist(self._listing)
         if found != _kinds(self.model):
             self._world.fail(f"{self._top} has {found}, expected {_kinds(self.model)}")
-        for path, content in self.files():
-            self._expect(path, self._insist(partial(self.client.read_bytes, path)), content)
+        for path, content in list(self.files()):
+            data = self._insist(partial(self.client.read_bytes, path))
+            self._check_content(path, data, content)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Path and content of each file that must be there."""
@@ -107,7 +112,8 @@ class OwnFolder:
     # -- changes
 
     def _choose_change(self) -> _Change:
-        kind = self._rng.choice((self._put, self._put, self._put, self._mkdir, self._remove))
+        kinds = (self._put, self._put, self._put, self._append, self._mkdir, self._remove)
+        kind = self._rng.choice(kinds)
         return self._rename() if self._rng.random() < 0.15 else kind()
 
     def _put(self) -> _Change:
@@ -134,6 +140,25 @@ class OwnFolder:
             for start in range(0, len(data), CHUNK_BYTES // 2):
                 file.write(data[start : start + CHUNK_BYTES // 2])
                 self._world.run_for(self._rng.randint(0, WRITE_PAUSE_MAX_NS))
+
+    def _append(self) -> _Change:
+        model, path = self.model, self._path()
+        data = self._rng.randbytes(self._rng.choice(SIZES))
+        old = model.get(path) or b""
+        parents = dict.fromkeys(_parents(path))
+        if path in model:
+            self._longer.setdefault(old, []).append(old + data)
+        return _Change(
+            f"append {len(data)} bytes to {path} with {len(old)}",
+            lambda: self._write_behind(path, data),
+            not _has_file(model, _parents(path)) and model.get(path, b"") is not None,
+            {**model, **parents, path: old + data},
+            {**model, **parents},
+        )
+
+    def _write_behind(self, path: str, data: bytes) -> None:
+        with self.client.open(path, "ab", chunk_size=CHUNK_BYTES) as file:
+            file.write(data)
 
     def _mkdir(self) -> _Change:
         model, path = self.model, self._path()
@@ -199,20 +224,29 @@ class OwnFolder:
         """Which of these models is the cluster's state now?"""
         found = self._insist(self._listing)
         for model in possible:
-            if found == _kinds(model) and self._contents_match(model):
-                self.model = model
+            before, self.model = self.model, dict(model)
+            if found == _kinds(model) and self._contents_match():
                 return
+            self.model = before
         self._world.fail(
             f"after {change.text} the cluster has {found}, expected one of "
             f"{[_kinds(model) for model in possible]}"
         )
 
-    def _contents_match(self, model: Model) -> bool:
+    def _contents_match(self) -> bool:
         return all(
-            self._insist(partial(self.client.read_bytes, path)) == content
-            for path, content in model.items()
-            if content is not None
+            self._accept(path, self._insist(partial(self.client.read_bytes, path)), content)
+            for path, content in list(self.files())
         )
+
+    def _accept(self, path: str, found: bytes, expected: bytes) -> bool:
+        """Is this the content, or what a failed append may have made of it?"""
+        longer = [full for full in self._longer.get(expected, ()) if full.startswith(found)]
+        if found != expected and found.startswith(expected) and longer:
+            self._longer.setdefault(found, []).extend(longer)
+            self.model[path] = found
+            return True
+        return found == expected
 
     # -- looking
 
@@ -231,15 +265,21 @@ class OwnFolder:
                 self._world.fail(f"look at {path}: {error!r}")
 
     def _read(self, path: str, expected: bytes) -> None:
-        """All of a file, or a part of it."""
-        if self._rng.random() < 0.5:
-            self._expect(path, self.client.read_bytes(path), expected)
+        """Look at all of a file, at its size, or read a part of it."""
+        if expected in self._longer or self._rng.random() < 0.4:
+            self._check_content(path, self.client.read_bytes(path), expected)
+            return
+        if self._rng.random() < 0.2:
             self._expect(path, self.client.stat(path).size, len(expected))
             return
         start, length = self._rng.randint(0, len(expected)), self._rng.randint(0, CHUNK_BYTES)
         with self.client.open(path, "rb") as file:
             file.seek(start)
             self._expect(path, file.read(length), expected[start : start + length])
+
+    def _check_content(self, path: str, found: bytes, expected: bytes) -> None:
+        if not self._accept(path, found, expected):
+            self._expect(path, found, expected)
 
     def _expect(self, path: str, found: object, expected: object) -> None:
         if found != expected:
