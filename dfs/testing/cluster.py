@@ -13,6 +13,7 @@ from dfs.datanode.core import DatanodeCore, DatanodeSettings
 from dfs.datanode.kept_log import LogCopies, with_log
 from dfs.datanode.store import ChunkStore
 from dfs.datanode.tasks import Placed, SpaceMeasured, VolumeFound
+from dfs.errors import StorageFault
 from dfs.events import Now, Peer, Role
 from dfs.limits import KIB, SECOND_NS
 from dfs.namenode.apply import MODULE
@@ -135,11 +136,18 @@ class DatanodeMachine:
         )
 
     def boot(self, now: Now) -> Process:
-        stores = [ChunkStore(disk, CLUSTER, number) for number, disk in enumerate(self.disks)]
-        found = [
-            VolumeFound(f"disk-{number}", store.scan(), SpaceMeasured(*disk.space()), 0)
-            for number, (store, disk) in enumerate(zip(stores, self.disks, strict=True))
-        ]
+        stores = []
+        found = []
+        for number, disk in enumerate(self.disks):
+            try:
+                store = ChunkStore(disk, CLUSTER, number)
+                volume = VolumeFound(
+                    f"disk-{number}", store.scan(), SpaceMeasured(*disk.space()), 0
+                )
+            except OSError as error:
+                raise StorageFault(f"disk-{number} cannot be used: {error}") from error
+            stores.append(store)
+            found.append(volume)
 
         def execute(placed: Placed) -> Any:
             return stores[placed.volume].execute(placed.task)
