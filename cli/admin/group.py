@@ -20,6 +20,8 @@ class AdminGroup(LazyGroup):
         "chunks": Verb("cli.admin.chunks", "list a file's chunks and where they lie"),
         "safemode": Verb("cli.admin.safemode", "show or switch safe mode"),
         "verify": Verb("cli.admin.verify", "read everything and heal what is bad"),
+        "backup": Verb("cli.admin.backup", "copy the metadata while the cluster serves"),
+        "restore": Verb("cli.admin.restore", "put a backup in the place of the metadata"),
         "rebuild": Verb("cli.admin.rebuild", "make a lost namenode again from the datanodes"),
     }
 

@@ -113,6 +113,10 @@ class Namenode:
 
     def ask(self, question: Message) -> Operation[Message]:
         """The answer to a question."""
+        return (yield from self.ask_for_bytes(question)).message
+
+    def ask_for_bytes(self, question: Message) -> Operation[Answer]:
+        """The answer to a question with the bytes that come with it."""
         patience = yield from self._patience(self.settings.timeout_ns)
         return (yield from self._repeat(question, patience))
 
@@ -130,7 +134,7 @@ class Namenode:
             )
             patience.unanswered = False
             try:
-                return (yield from self._repeat(numbered, patience))
+                return (yield from self._repeat(numbered, patience)).message
             except SessionExpired:
                 self._leave_session(session)
                 if patience.unanswered:
@@ -200,7 +204,7 @@ class Namenode:
         now_ns: int = yield CurrentTime()
         return _Patience(now_ns, now_ns + timeout_ns)
 
-    def _repeat(self, message: Message, patience: _Patience) -> Operation[Message]:
+    def _repeat(self, message: Message, patience: _Patience) -> Operation[Answer]:
         """The answer to a message, asked again until there is one or the time is over."""
         while True:
             try:
@@ -212,7 +216,7 @@ class Namenode:
                     (yield from self._try_ns(patience)),
                 )
                 self._contacted, self._noticed = True, False
-                return answer.message
+                return answer
             except (LinkDown, NoAnswer) as failure:
                 patience.unanswered = True
                 error: DfsError = failure
@@ -303,7 +307,7 @@ class Namenode:
                 yield Sleep(RETRY_PAUSE_NS)
 
     def _open_session(self, patience: _Patience) -> Operation[None]:
-        opened = yield from self._repeat(OpenSession(), patience)
+        opened = (yield from self._repeat(OpenSession(), patience)).message
         assert isinstance(opened, SessionOpened), opened
         if self._session is None:
             self._session = Session(opened.session, opened.lease_ns)

@@ -16,7 +16,7 @@ A view that is *ahead* of the log is not made again: it has what the log has los
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dfs.disk import Disk, LocalDisk
 from dfs.errors import Corrupt
@@ -104,7 +104,7 @@ def _replace(disk: LocalDisk, store: SnapshotStore, source: Manifest | None) -> 
     new = disk.path(_NEW_FOLDER)
     shutil.rmtree(new, ignore_errors=True)
     if source is not None:
-        write_view(LocalDisk(new), store, source)
+        write_view(LocalDisk(new), store.read_data(source.index))
     if disk.exists(VIEW_FOLDER):
         shutil.rmtree(disk.path(DAMAGED_FOLDER), ignore_errors=True)
         disk.rename(VIEW_FOLDER, DAMAGED_FOLDER)
@@ -113,12 +113,12 @@ def _replace(disk: LocalDisk, store: SnapshotStore, source: Manifest | None) -> 
     disk.sync_folder("")
 
 
-def write_view(folder: LocalDisk, store: SnapshotStore, source: Manifest) -> None:
-    """Make an empty folder a view that is as the snapshot, durably."""
+def write_view(folder: LocalDisk, content: Iterable[bytes]) -> None:
+    """Make an empty folder a view with the data of a snapshot, durably."""
     file = folder.create(DATA_FILE)
     try:
         offset = 0
-        for data in store.read_data(source.index):
+        for data in content:
             file.write_at(offset, data)
             offset += len(data)
         file.sync()
