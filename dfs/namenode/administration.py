@@ -134,6 +134,7 @@ class Administration:
             state.used_bytes,
             state.free_bytes,
             len(state.replicas),
+            state.failed_volumes,
         )
 
     def _safe_mode(self, wanted: str, now: Now) -> a.SafeModeIs:

@@ -30,6 +30,7 @@ class Diary:
         self._looked_ns = now.mono_ns
         self._health: dict[str, Health] = {}
         self._counts = Counts(0, 0, 0, True)
+        self._failed: dict[str, tuple[str, ...]] = {}
         self._is_full = False
         self.write("the namenode started; what happened before is in its log files", now)
 
@@ -72,6 +73,15 @@ class Diary:
                 self.write(f"{name} is stale: no heartbeat for a while", now)
             elif health is Health.LIVE and before in (Health.STALE, Health.DEAD):
                 self.write(f"{name} is live again", now)
+            self._look_at_volumes(name, now)
+
+    def _look_at_volumes(self, name: str, now: Now) -> None:
+        state, before = self._nodes.get(name), self._failed.get(name, ())
+        if state is not None:
+            self._failed[name] = state.failed_volumes
+            for volume in state.failed_volumes:
+                if volume not in before:
+                    self.write(f"a volume of {name} failed: {volume}", now)
 
     def page(self, boot: int, after: int) -> EventPage:
         """What is remembered behind ``after``, if it was seen in this life."""

@@ -72,6 +72,7 @@ class NodeState:
     given_up: int = 0
     unproven: dict[Held, bytes] = field(default_factory=dict)
     quarantined: int = 0
+    failed_volumes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -95,6 +95,7 @@ class Replication:
                 free, used = message.free_bytes, message.used_bytes
                 self._nodes.heartbeat(name, free, used, now.mono_ns)
                 node.quarantined = message.quarantined
+                node.failed_volumes = message.failed_volumes
             case n.ReportPage():
                 self._reports.page(node, message, event.payload)
             case n.ReplicaNews():

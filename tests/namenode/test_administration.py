@@ -207,6 +207,15 @@ def test_a_disk_that_fills_and_has_room_again(namenode: Any) -> None:
     assert (full, room) == ("the disk of the namenode is full", "the disk of the namenode has room")
 
 
+def test_a_volume_that_fails_is_told_once(namenode: Any) -> None:
+    before = len(texts(namenode))
+    for _ in range(3):
+        namenode.advance(1)
+        namenode.tell("datanode-1", n.Heartbeat(1, 1, 2, failed_volumes=("/disk1: it broke",)))
+    assert texts(namenode)[before:] == ["a volume of datanode-1 failed: /disk1: it broke"]
+    assert namenode.ask(a.GetReport()).nodes[0].failed_volumes == ("/disk1: it broke",)
+
+
 def test_events_are_bounded(namenode: Any) -> None:
     now = Now(1, 1)
     for number in range(EVENTS_KEPT + 10):
