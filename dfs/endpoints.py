@@ -22,7 +22,7 @@ from dfs.errors import BadArgument, ConfigError
 from dfs.events import Role
 
 NAMENODE_ID = "namenode"
-_LONGEST_FILE = "/datanode-1234567890.sock"
+_LONGEST_FILE = "/datanode-1234567890.fd.sock"
 _LOOPBACK = ("tcp://127.0.0.1:", "tcp://[::1]:")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -76,6 +76,11 @@ def remove_sockets(home: Path) -> None:
 def socket_endpoint(home: Path, process_id: str) -> str:
     """The endpoint of a process's socket file."""
     return f"{IPC}{socket_folder(home)}/{process_id}.sock"
+
+
+def descriptor_socket(home: Path, process_id: str) -> Path:
+    """Where a datanode gives out open chunk files; ``remove_sockets`` removes it too."""
+    return socket_folder(home) / f"{process_id}.fd.sock"
 
 
 def bind_endpoints(config: Config, home: Path, role: Role, process_id: str) -> tuple[str, ...]:

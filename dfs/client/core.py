@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 from dfs.client import effects as fx
 from dfs.errors import DfsError, Refused
-from dfs.events import Action, Event, LinkLost, Now, Payload, Peer, Received, Send
+from dfs.events import Action, Event, LinkLost, Now, Payload, Peer, Received, Send, Work, WorkDone
+from dfs.limits import LOCAL_READ_NS
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed
 
@@ -33,6 +34,13 @@ class Finished(NamedTuple):
     operation: int
     result: Any
     error: BaseException | None
+
+
+class ReadToken(NamedTuple):
+    """Names a local read: its operation, and which of all reads it is."""
+
+    operation: int
+    number: int
 
 
 class _Request(NamedTuple):
@@ -49,6 +57,7 @@ class _Running:
     generator: fx.Operation[Any]
     waits_for: fx.Effect | None = None
     asked: int = 0
+    reading: ReadToken | None = None
     deadline_ns: int | None = None
     requests: dict[int, None] = field(default_factory=dict)
     inbox: deque[Any] = field(default_factory=deque)
@@ -104,6 +113,8 @@ class ClientCore:
             self._received(event)
         elif isinstance(event, LinkLost):
             self._link_lost(event)
+        else:
+            self._read_ended(event)
         return self._take_actions()
 
     def next_deadline(self) -> int | None:
@@ -171,6 +182,13 @@ class ClientCore:
                 running.heard.append(fx.StreamLost(number, event.reason))
                 self._deliver(running)
 
+    def _read_ended(self, event: WorkDone) -> None:
+        assert isinstance(event.token, ReadToken), f"nobody asked for the work {event.token!r}"
+        running = self._operations.get(event.token.operation)
+        if running is None or running.reading != event.token:
+            return  # it was given up
+        self._resume(running, event.result, event.error)
+
     def _expire(self, running: _Running) -> None:
         effect = running.waits_for
         if isinstance(effect, fx.Ask):
@@ -180,6 +198,9 @@ class ClientCore:
             self._resume(running, None, fx.NoAnswer(text))
         elif isinstance(effect, fx.Receive):
             self._resume(running, fx.TimedOut())
+        elif isinstance(effect, fx.ReadLocally):
+            text = f"{effect.endpoint} did not answer within {LOCAL_READ_NS / 1e9:g} s"
+            self._resume(running, None, fx.NoAnswer(text))
         else:
             self._resume(running, None)
 
@@ -205,6 +226,7 @@ class ClientCore:
     def _resume(self, running: _Running, value: Any, error: Exception | None = None) -> None:
         """Run an operation until it has to wait or ends."""
         running.waits_for, running.asked, running.deadline_ns = None, 0, None
+        running.reading = None
         generator = running.generator
         while True:
             try:
@@ -248,6 +270,12 @@ class ClientCore:
                 return None
             case fx.CurrentTime():
                 return self._now_ns
+            case fx.ReadLocally():
+                self._last_request += 1
+                running.reading = ReadToken(running.number, self._last_request)
+                running.deadline_ns = self._now_ns + LOCAL_READ_NS
+                self._actions.append(Work(running.reading, effect, lane=running.number))
+                return _SUSPENDED
 
     def _finish(self, running: _Running, result: Any, error: Exception | None) -> None:
         self._forget(running)

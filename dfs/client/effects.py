@@ -20,6 +20,7 @@ effect                  resumed with                             raised into the
                         ``TimedOut``
 ``Sleep``               ``None``, later
 ``CurrentTime``         monotonic time in ns
+``ReadLocally``         ``LocalSlices``                          its fault, ``NoAnswer``
 ======================  =======================================  =============================
 
 A *stream* is a conversation with one peer: any number of messages both ways under one
@@ -109,7 +110,32 @@ class CurrentTime:
     """What time is it?"""
 
 
-Effect: TypeAlias = Ask | Stream | Tell | EndStream | Receive | Sleep | CurrentTime
+@dataclass(frozen=True, slots=True)
+class ReadLocally:
+    """Read frames, (offset, length), from a chunk's file, which a datanode on this machine opens.
+
+    ``hashes`` are the verified slice hashes of the chunk, b"" when they are not known yet.
+    """
+
+    endpoint: str
+    cluster: str
+    chunk: int
+    generation: int
+    length: int
+    digest: bytes
+    hashes: bytes
+    frames: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSlices:
+    """Verified frames by offset, and the verified hashes of all slices of the chunk."""
+
+    frames: dict[int, bytes]
+    hashes: bytes
+
+
+Effect: TypeAlias = Ask | Stream | Tell | EndStream | Receive | Sleep | CurrentTime | ReadLocally
 Operation: TypeAlias = Generator[Effect, Any, T]
 
 

@@ -17,13 +17,23 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from dfs.client.core import ClientCore
 from dfs.client.effects import Operation
+from dfs.client.local_chunks import read_locally
 from dfs.errors import BadArgument, DfsError
-from dfs.events import Action, Event, Now, Send
-from dfs.limits import CLOSE_WAIT_NS, SECOND_NS, WRITE_AHEAD_FRAMES
+from dfs.events import Action, Event, Now, Send, Work
+from dfs.limits import (
+    CLOSE_WAIT_NS,
+    LOCAL_READ_THREADS,
+    SECOND_NS,
+    STEP_MAX_EVENTS,
+    WRITE_AHEAD_FRAMES,
+)
+from dfs.net.descriptors import open_chunk
+from dfs.net.pool import Pool
 
 T = TypeVar("T")
 
@@ -131,6 +141,7 @@ class IoThread:
     def __init__(self, core: ClientCore, transport: Transport) -> None:
         self._core = core
         self._transport = transport
+        self._files: Pool | None = None
         self._commands: deque[Command] = deque()
         self._lock = threading.RLock()
         self._running: dict[int, Running[Any]] = {}
@@ -209,6 +220,8 @@ class IoThread:
             self._commands.clear()
         for running in [*self._running.values(), *self._starting]:
             running.end(None, error)
+        if self._files is not None:
+            self._files.close(wait_s=0)
         self._transport.close()
 
     def _turn(self) -> None:
@@ -221,18 +234,31 @@ class IoThread:
             actions += self._commands.popleft()(core, now)
         for event in events:
             actions += core.handle(event, now)
+        for done in self._files.take_done(STEP_MAX_EVENTS) if self._files is not None else ():
+            actions += core.handle(done, now)
         deadline_ns = core.next_deadline()
         if deadline_ns is not None and deadline_ns <= now.mono_ns:
             actions += core.on_deadline(now)
         for action in actions:
-            assert isinstance(action, Send), f"the client's core cannot ask for {action}"
-            self._transport.send(action)
+            self._carry_out(action)
         for number in core.take_consumed():
             if number in self._running:
                 self._running[number].consumed()
         for finished in core.take_finished():
             running = self._running.pop(finished.operation)
             running.end(finished.result, finished.error)
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case Send():
+                self._transport.send(action)
+            case Work():
+                if self._files is None:
+                    read = partial(read_locally, open_chunk)
+                    self._files = Pool(read, LOCAL_READ_THREADS, self._transport.wake, "chunks")
+                self._files.submit(action)
+            case _:
+                raise AssertionError(f"the client's core cannot ask for {action}")
 
     def _timeout_ns(self) -> int | None:
         if self._commands:

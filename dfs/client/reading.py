@@ -12,6 +12,9 @@ what the digest of each is; the rest needs no trust in datanodes:
    pauses until the time is over: a node that is away may hold a good copy. When nobody is
    away and all answers were definite, a few looks are enough, and then it is ``Corrupt``.
 
+On the machine of a datanode the replica's file itself is read, through a descriptor that the
+datanode opens; the bytes are verified in the same way, and any fault leads to the network.
+
 Requests are whole slices, at most a frame each, ``READS_IN_FLIGHT`` at a time. A page of
 locations and the hashes of the last chunks are kept with the open file.
 """
@@ -28,8 +31,10 @@ from dfs.client.effects import (
     EndStream,
     Heard,
     LinkDown,
+    LocalSlices,
     NoAnswer,
     Operation,
+    ReadLocally,
     Receive,
     Sleep,
     Stream,
@@ -73,6 +78,8 @@ class OpenedFile:
     unheard: tuple[str, ...] = ()
     hashes: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
     distrusted: dict[str, int] = field(default_factory=dict)
+    only_by_network: bool = False
+    """A datanode on this machine did not give its descriptors in time."""
 
     def chunk_at(self, offset: int) -> LocatedChunk | None:
         """The chunk that holds a byte, if the page of locations covers it."""
@@ -167,6 +174,10 @@ class _ChunkRead:
             raise Corrupt(f"the bytes at offset {offset} do not have their checksum")
         self._frames[offset] = data
 
+    def take(self, frames: dict[int, bytes]) -> None:
+        """Take frames in that were verified where they were read."""
+        self._frames.update(frames)
+
     def pieces(self) -> list[Payload]:
         """Exactly the bytes asked for, without a copy."""
         return [
@@ -210,6 +221,9 @@ def _try_replicas(
     now_ns: int = yield CurrentTime()
     faults: dict[str, DfsError] = {}
     for node in file.nearest(read.chunk, namenode.settings.host, now_ns):
+        yield from _read_locally(namenode, file, read, node)
+        if not read.missing():
+            break
         stream: int = yield Stream(
             Peer(Role.DATANODE, node.node), node.reachable_from(namenode.settings.host)
         )
@@ -225,6 +239,35 @@ def _try_replicas(
             bad = BadReplica(read.chunk.chunk, read.chunk.generation, node.node)
             yield from namenode.tell(bad)
     return faults
+
+
+def _read_locally(
+    namenode: Namenode, file: OpenedFile, read: _ChunkRead, node: NodeAddress
+) -> Operation[None]:
+    """Read what is missing from the open file of a replica on this machine, if there is one.
+
+    After any fault the datanode itself is asked: if the replica is bad it will say so.
+    """
+    chunk = read.chunk
+    endpoint = node.descriptors_for(namenode.settings.host)
+    while endpoint is not None and not file.only_by_network and read.missing():
+        task = ReadLocally(
+            endpoint=endpoint,
+            cluster=namenode.settings.cluster,
+            chunk=chunk.chunk,
+            generation=chunk.generation,
+            length=chunk.length,
+            digest=chunk.digest,
+            hashes=file.hashes.get(chunk.chunk, b""),
+            frames=tuple(read.missing()[:READS_IN_FLIGHT]),
+        )
+        try:
+            slices: LocalSlices = yield task
+        except DfsError as fault:
+            file.only_by_network = isinstance(fault, NoAnswer)
+            return
+        file.keep_hashes(chunk.chunk, slices.hashes)
+        read.take(slices.frames)
 
 
 def _read_replica(cluster: str, file: OpenedFile, read: _ChunkRead, stream: int) -> Operation[None]:

@@ -11,6 +11,7 @@ verifies stays and the other goes into quarantine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import groupby
@@ -20,7 +21,7 @@ from typing import Any
 from dfs.config import Config
 from dfs.config_file import role_folder
 from dfs.data_folder import DataFolder, Owner, open_data_folder
-from dfs.datanode.chunkfile import ReplicaKey
+from dfs.datanode.chunkfile import ReplicaKey, sealed_path
 from dfs.datanode.kept_log import FOLDER as KEEPER_FOLDER
 from dfs.datanode.store import FOLDERS, ChunkStore
 from dfs.datanode.tasks import (
@@ -31,8 +32,8 @@ from dfs.datanode.tasks import (
     SpaceMeasured,
     VolumeFound,
 )
-from dfs.disk import LocalDisk
-from dfs.errors import ConfigError, DfsError, StorageFault
+from dfs.disk import LocalDisk, LocalFile
+from dfs.errors import ConfigError, DfsError, NotFound, StorageFault
 from dfs.events import Work, WorkDone
 from dfs.limits import DISK_THREADS, VOLUMES_MAX
 from dfs.net.pool import Pool
@@ -53,6 +54,14 @@ class DataFolders:
     def first_disk(self) -> LocalDisk:
         """The first folder that can be used."""
         return self.disks[min(self.disks)]
+
+    def open_sealed(self, chunk: int, generation: int) -> LocalFile:
+        """A sealed replica on whichever volume; raises ``NotFound``, ``OSError``."""
+        path = sealed_path(ReplicaKey(chunk, generation))
+        for disk in self.disks.values():
+            with suppress(FileNotFoundError):
+                return disk.open(path)
+        raise NotFound(f"chunk {chunk} generation {generation} is not held here")
 
     def close(self) -> None:
         """Let other processes use the folders."""

@@ -10,11 +10,12 @@ from dfs import daemon
 from dfs.address import endpoint
 from dfs.config import Config
 from dfs.datanode.core import DatanodeCore, DatanodeSettings
-from dfs.datanode.folders import DiskThreads, open_folders
+from dfs.datanode.folders import DataFolders, DiskThreads, open_folders
 from dfs.datanode.kept_log import LogCopies
-from dfs.endpoints import bind_endpoints, client_endpoints, host_id
+from dfs.endpoints import bind_endpoints, client_endpoints, descriptor_socket, host_id
 from dfs.errors import ConfigError
 from dfs.events import Peer, Role
+from dfs.net.descriptors import DescriptorService
 from dfs.net.loop import Loop, read_clock
 from dfs.net.step import PlainStep
 from dfs.net.transport import ZmqTransport
@@ -47,12 +48,18 @@ class Datanode:
             cluster,
             bind_endpoints(config, options.home, Role.DATANODE, node),
         )
+        self._descriptors = _serve_descriptors(
+            descriptor_socket(options.home, node), self._folders, log
+        )
         settings = DatanodeSettings(
             cluster=cluster,
             node=node,
             host=host_id(),
             rack=config.datanode.rack,
-            endpoints=_reachable_at(config, self._transport.endpoints),
+            endpoints=(
+                *_reachable_at(config, self._transport.endpoints),
+                *([self._descriptors.endpoint] if self._descriptors is not None else ()),
+            ),
             namenode_endpoints=client_endpoints(config, options.home),
         )
         log_copies = LogCopies(self._folders.first_disk, cluster)
@@ -65,6 +72,8 @@ class Datanode:
 
     def close(self) -> None:
         """End the disk threads, close the sockets, free the folders."""
+        if self._descriptors is not None:
+            self._descriptors.close()
         self._threads.close()
         self._transport.close()
         self._folders.close()
@@ -73,6 +82,17 @@ class Datanode:
 def serve(options: DatanodeOptions) -> int:
     """Be a datanode until told to stop; the exit code of the process."""
     return daemon.run(options.node_id, options.pid_file, lambda log: Datanode(options, log))
+
+
+def _serve_descriptors(
+    path: Path, folders: DataFolders, log: Callable[[str], None]
+) -> DescriptorService | None:
+    """Clients on this machine read faster with it and are served without it."""
+    try:
+        return DescriptorService(path, folders.open_sealed)
+    except OSError as error:
+        log(f"{path}: no descriptors are given out: {error}")
+        return None
 
 
 def _reachable_at(config: Config, bound: tuple[str, ...]) -> tuple[str, ...]:

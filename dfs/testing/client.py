@@ -8,18 +8,22 @@ objects run unchanged, and faults strike while they wait.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from dfs.client.client import Client
 from dfs.client.connection import Connection
 from dfs.client.core import ClientCore
 from dfs.client.effects import Operation
+from dfs.client.local_chunks import read_locally
 from dfs.client.namenode import ClientSettings, Namenode
-from dfs.errors import BadArgument
+from dfs.datanode.chunkfile import ReplicaKey, sealed_path
+from dfs.errors import BadArgument, NotFound, StorageFault
 from dfs.events import Action, Now, Peer, Role
 from dfs.limits import SECOND_NS, WRITE_AHEAD_FRAMES
 from dfs.net.step import PlainStep
+from dfs.testing.disk import MemoryDisk
 from dfs.testing.node import Node, Process
 from dfs.testing.users import UserKilled
 from dfs.testing.world import World
@@ -33,12 +37,13 @@ HANG_NS = 600 * SECOND_NS
 class ClientMachine:
     """The memory of a client process. Killed, it is not started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
         self.core = ClientCore()
+        self._open_chunk = partial(_open_chunk, world)
         self.running: dict[int, SimulatedRunning[Any]] = {}
 
     def boot(self, now: Now) -> Process:
-        return Process(PlainStep(self.core), _no_work, self._collect)
+        return Process(PlainStep(self.core), partial(read_locally, self._open_chunk), self._collect)
 
     def lose_process(self) -> None:
         for running in self.running.values():
@@ -58,8 +63,33 @@ class ClientMachine:
                 running.end(finished.result, finished.error)
 
 
-def _no_work(task: object) -> None:
-    raise AssertionError(f"a client asks for no work: {task}")
+class _OpenChunk:
+    """The bytes of a chunk file as they were when it was opened."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return self._content[offset : offset + length]
+
+    def close(self) -> None:
+        pass
+
+
+class _WithDisks(Protocol):
+    disks: list[MemoryDisk]
+
+
+def _open_chunk(world: World, endpoint: str, chunk: int, generation: int) -> _OpenChunk:
+    """As a datanode's descriptor service does it, on whichever of its disks the chunk lies."""
+    node = world.nodes[Peer(Role.DATANODE, endpoint.removeprefix("fd:"))]
+    if node.process is None or node.is_paused:
+        raise StorageFault(f"{endpoint}: connection refused")
+    name = sealed_path(ReplicaKey(chunk, generation))
+    for disk in cast("_WithDisks", node.machine).disks:
+        if name in disk.all_names():
+            return _OpenChunk(disk.content(name))
+    raise NotFound(f"{endpoint} does not hold chunk {chunk}")
 
 
 class SimulatedRunning(Generic[T]):
@@ -137,7 +167,7 @@ class SimulatedConnection:
     def __init__(self, world: World, name: str, settings: ClientSettings) -> None:
         self.namenode = Namenode(settings)
         self._world = world
-        self._machine = ClientMachine()
+        self._machine = ClientMachine(world)
         self._node = world.add(Peer(Role.CLIENT, name), (), self._machine)
         self._keeper = self.start(self.namenode.keep_session())
 

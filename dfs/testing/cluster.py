@@ -131,7 +131,7 @@ class DatanodeMachine:
             node=name,
             host=f"host-of-{name}",
             rack="default",
-            endpoints=(f"sim://{name}",),
+            endpoints=(f"sim://{name}", f"fd:{name}"),
             namenode_endpoints=NAMENODE_ENDPOINTS,
         )
 
@@ -222,8 +222,11 @@ class StorageCluster:
         datanode.machine.disks = [MemoryDisk(self.capacity_bytes) for _ in range(VOLUMES)]
 
     def connect(self, name: str = "anna", timeout_ns: int = 60 * SECOND_NS) -> SimulatedConnection:
-        """The connection of a new client process, on a host of its own."""
-        settings = ClientSettings(CLUSTER, NAMENODE_ENDPOINTS, f"host-of-{name}", timeout_ns)
+        """The connection of a new client process, on the host of a datanode or on its own."""
+        number = sum(name.encode())
+        beside = self.datanodes[number % len(self.datanodes)].peer.name
+        host = f"host-of-{beside if number % 2 else name}"
+        settings = ClientSettings(CLUSTER, NAMENODE_ENDPOINTS, host, timeout_ns)
         return SimulatedConnection(self.world, name, settings)
 
     def client(self, name: str = "anna", timeout_ns: int = 60 * SECOND_NS) -> Client:

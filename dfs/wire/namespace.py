@@ -24,8 +24,13 @@ class NodeAddress(msgspec.Struct, frozen=True, array_like=True):
     def reachable_from(self, host: str) -> tuple[str, ...]:
         """The endpoints usable from ``host``, best first: ipc only within one host."""
         local = [e for e in self.endpoints if e.startswith("ipc:")]
-        remote = [e for e in self.endpoints if not e.startswith("ipc:")]
+        remote = [e for e in self.endpoints if not e.startswith(("ipc:", "fd:"))]
         return tuple(local + remote if host == self.host else remote)
+
+    def descriptors_for(self, host: str) -> str | None:
+        """Where a process on ``host`` gets open chunk files: only on the node's own host."""
+        here = host and host == self.host
+        return next((e for e in self.endpoints if here and e.startswith("fd:")), None)
 
 
 class SealedChunk(msgspec.Struct, frozen=True, array_like=True):
