@@ -4,7 +4,7 @@ The rebuilder listens in the namenode's place. Datanodes come to register; none 
 none is told to delete or to copy anything, but each is asked what it keeps of the log. When as
 many have answered as were named, or none came for a while, the copy with the highest epoch
 and, among those, the last record is read, piece by piece. Its records must follow one
-another; a copy that fails is left for the next best.
+another; a copy that fails is left for the next best. Only a copy with the first record will do.
 
 Every change that was acknowledged is in that copy: it was on enough machines before anybody heard
 of it, and a keeper confirms nothing that it has not synced.
@@ -232,7 +232,7 @@ class Rebuilder:
             self.stage = Stage.LISTING
             self._due_ns = now.mono_ns + REBUILD_STALL_NS
             return [self._ask(node, ListChunks()) for node in self._nodes.values()]
-        held = [node for node in self._nodes.values() if node.kept is not None and node.kept.first]
+        held = [n for n in self._nodes.values() if n.kept is not None and n.kept.first == 1]
         self._candidates = sorted(held, key=_rank, reverse=True)
         return self._begin(now)
 

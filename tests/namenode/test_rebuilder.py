@@ -136,6 +136,13 @@ def test_the_furthest_copy_of_the_highest_epoch_is_read_to_its_end() -> None:
     assert stage.core.next_deadline() is None
 
 
+def test_a_copy_without_the_first_record_is_not_taken() -> None:
+    stage = Stage()
+    stage.keep(ONE, KeptLog(3, 50, 90, 7))
+    stage.keep(TWO, KeptLog(3, 1, 80, 7))
+    assert only(stage.wait()).to.name == TWO
+
+
 def test_it_begins_as_soon_as_the_named_number_is_there() -> None:
     stage = Stage(2)
     assert stage.keep(ONE, KeptLog(1, 1, 2, 7)) == []
