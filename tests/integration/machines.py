@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from dfs.namenode.folder import make_namenode_folder
 from tests.integration.cluster_here import ClusterHere, until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="UTS namespaces need root")
@@ -82,6 +84,7 @@ class Machines:
             )
             self.all.append(Machine(name, folder / name, config))
         self.alpha = self.all[0]
+        make_namenode_folder(self.alpha.folder / "namenode", cluster, time.time_ns())
 
     def start_datanodes(self) -> None:
         for number, machine in enumerate(self.all, start=1):
