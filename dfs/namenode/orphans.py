@@ -71,19 +71,27 @@ class Orphans:
         return now_ns >= self._next_ns
 
     def prepare(self, table: Table, nodes: list[NodeState], now_ns: int) -> str:
-        """The node to walk on with; empty while a pass begins, reads leases or ends."""
-        if not self._is_walking:
-            self._is_walking = True
-            self._nodes, self._next_chunk = deque(node.name for node in nodes), 0
-            self._lease_cursor, self._leased = b"\0", set()
-            self._skipped = skipped_ranges(table)
-        elif self._lease_cursor is not None:
+        """The node to walk on with; empty while a pass begins, reads leases or ends.
+
+        ``nodes``: those that a pass which begins now can walk over.
+        """
+        if self._is_walking and self._lease_cursor is not None:
             self._read_leases(table, self._lease_cursor)
-        elif self._nodes:
+        elif self._is_walking and self._nodes:
             return self._nodes[0]
-        else:
+        elif self._is_walking:
             self._end(now_ns)
+        elif nodes:
+            self._begin(table, nodes)
+        else:
+            self._next_ns = now_ns + RETRY_NS
         return ""
+
+    def _begin(self, table: Table, nodes: list[NodeState]) -> None:
+        self._is_walking = True
+        self._nodes, self._next_chunk = deque(node.name for node in nodes), 0
+        self._lease_cursor, self._leased = b"\0", set()
+        self._skipped = skipped_ranges(table)
 
     def _read_leases(self, table: Table, cursor: bytes) -> None:
         rows = table.scan("leases", cursor, SWEEP_MAX_ROWS)
@@ -116,15 +124,15 @@ class Orphans:
         return findings
 
     def skip_node(self, now_ns: int) -> None:
-        """Go on with the next node; what was known of one that was not walked stays known."""
-        name = self._nodes.popleft()
-        self._found.setdefault(name, self._known.get(name, SortedIds()))
+        """Go on with the next node."""
+        self._nodes.popleft()
         self._next_chunk = 0
         self._next_ns = now_ns + SWEEP_PAUSE_NS
 
     def _end(self, now_ns: int) -> None:
-        """All nodes were walked; the next pass may delete what this one found."""
-        self._known, self._found = self._found, {}
+        """The next pass may delete what this one found, and what was known of absent nodes."""
+        self._known |= self._found
+        self._found = {}
         self._is_walking = False
         self._leased = set()
         self._next_ns = now_ns + ORPHAN_KEEP_NS

@@ -331,7 +331,8 @@ class Replication:
         orphans = self._orphans
         if not orphans.is_due(now_ns):
             return []
-        name = orphans.prepare(table, self._nodes.all(), now_ns)
+        present = [s for s in self._nodes.live(now_ns) if s.in_step]
+        name = orphans.prepare(table, present, now_ns)
         node = self._nodes.get(name) if name else None
         if node is None:
             return []

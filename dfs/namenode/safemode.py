@@ -94,7 +94,8 @@ class SafeMode:
         if self._missing:
             chunks = ", ".join(str(chunk) for chunk in self._named[:_NAMED_MAX])
             more = ", …" if self._missing > _NAMED_MAX else ""
-            text += f"; {self._missing} chunks have no replica yet ({chunks}{more})"
+            have = "1 chunk has" if self._missing == 1 else f"{self._missing} chunks have"
+            text += f"; {have} no replica yet ({chunks}{more})"
         return text
 
     @property
