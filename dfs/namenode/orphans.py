@@ -73,7 +73,7 @@ class Orphans:
     def prepare(self, table: Table, nodes: list[NodeState], now_ns: int) -> str:
         """The node to walk on with; empty while a pass begins, reads leases or ends.
 
-        ``nodes``: those that a pass which begins now can walk over.
+        ``nodes``: those to walk over; empty while some of them are not heard of or not in step.
         """
         if self._is_walking and self._lease_cursor is not None:
             self._read_leases(table, self._lease_cursor)

@@ -332,7 +332,7 @@ class Replication:
         if not orphans.is_due(now_ns):
             return []
         present = [s for s in self._nodes.live(now_ns) if s.in_step]
-        name = orphans.prepare(table, present, now_ns)
+        name = orphans.prepare(table, present if len(present) == self._nodes.up else [], now_ns)
         node = self._nodes.get(name) if name else None
         if node is None:
             return []

@@ -191,10 +191,9 @@ class StorageCluster:
         self.capacity_bytes = capacity_bytes
         self._machine = namenode or NamenodeMachine(Files(replication=replication))
         self.namenode = self.world.add(NAMENODE, NAMENODE_ENDPOINTS, self._machine)
-        self.datanodes = [
-            self._add_datanode(f"datanode-{number + 1}", capacity_bytes)
-            for number in range(datanodes)
-        ]
+        self.datanodes: list[Node] = []
+        for _ in range(datanodes):
+            self.add_datanode()
 
     @property
     def table(self) -> Table:
@@ -243,6 +242,10 @@ class StorageCluster:
         """Let time pass, for instance until the datanodes have registered."""
         self.world.run_for(duration_ns)
 
-    def _add_datanode(self, name: str, capacity_bytes: int) -> Node:
-        machine = DatanodeMachine(name, capacity_bytes)
-        return self.world.add(Peer(Role.DATANODE, name), (f"sim://{name}",), machine)
+    def add_datanode(self) -> Node:
+        """Start one more datanode, on a machine of its own."""
+        name = f"datanode-{len(self.datanodes) + 1}"
+        machine = DatanodeMachine(name, self.capacity_bytes)
+        node = self.world.add(Peer(Role.DATANODE, name), (f"sim://{name}",), machine)
+        self.datanodes.append(node)
+        return node
