@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dfs.config.schema import Times
@@ -152,7 +154,8 @@ def test_what_a_node_lost_while_it_was_away_is_found(namenode: Namenode) -> None
     ]
     namenode.join("datanode-1")  # a new process on an empty disk
     namenode.advance(2, beating=FOUR)
-    assert {s.message.chunk for s in namenode.orders(n.CopyReplica)} <= set(lost)  # type: ignore[attr-defined]
+    ordered: list[Any] = namenode.orders(n.CopyReplica)
+    assert {order.message.chunk for order in ordered} <= set(lost)
     assert namenode.ask(m.GetStatus()).under_replicated == len(lost)
 
 
