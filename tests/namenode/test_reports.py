@@ -19,7 +19,8 @@ from dfs.datanode.registration import (
     Registration,
 )
 from dfs.datanode.replicas import Inventory, Replicas
-from dfs.datanode.tasks import SpaceMeasured
+from dfs.datanode.tasks import Scan, SpaceMeasured, VolumeFound
+from dfs.datanode.volumes import Volumes
 from dfs.errors import DfsError, NotFound, ProtocolError
 from dfs.events import Action, Origin, Peer, Received, Role, Send, Work, WorkDone
 from dfs.limits import SECOND_NS
@@ -29,6 +30,7 @@ from dfs.wire.common import Failed
 from tests.namenode.conftest import Namenode
 
 NODE = Peer(Role.DATANODE, "datanode-1")
+VOLUME = VolumeFound("disk", Scan([], [], 0, 1, []), SpaceMeasured(1, 1), 0)
 
 
 @dataclass
@@ -47,7 +49,7 @@ class Pair:
 
     def boot(self) -> None:
         """A new process of the datanode on the same disk."""
-        self.inventory = Inventory(Replicas(self.disk.items()), 50, SpaceMeasured(1, 1), 0)
+        self.inventory = Inventory(Replicas(self.disk.items()), 50, Volumes([VOLUME]))
         me = Membership(("nn",), ("tcp://x:1",), "host", "rack")
         self.core = Registration(me, self.inventory, count(1), 1)
 
@@ -58,9 +60,6 @@ class Pair:
                     self.wire.append((self.link, action))
                 case Work(token=EpochToken() as token):
                     self.take(self.core.epoch_saved(token, WorkDone(token), self.now_ns))
-                case Work(token=token):
-                    done = WorkDone(token, SpaceMeasured(1, 1))
-                    self.take(self.core.space_measured(done))
 
     def tick(self) -> None:
         due = self.core.next_deadline()
@@ -99,7 +98,7 @@ class Pair:
     def change(self, what: str, chunk: int) -> None:
         key = ReplicaKey(chunk, 1 + chunk % 2)
         if what == "stored":
-            self.inventory.stored(key, 1, b"")
+            self.inventory.stored(key, 1, b"", 0)
             self.disk[key] = 1
         else:
             (self.inventory.missing if what == "missing" else self.inventory.deleted)(key)
