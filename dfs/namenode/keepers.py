@@ -28,8 +28,10 @@ from enum import StrEnum
 from itertools import count
 from typing import Protocol
 
+from dfs.errors import StorageFault
 from dfs.events import Action, Event, LinkLost, Note, Now, Peer, Received, Role, Send
 from dfs.limits import (
+    KEEPER_BROKEN_NS,
     KEEPER_LOOK_NS,
     KEEPER_PAUSE_MAX_NS,
     KEEPER_PAUSE_NS,
@@ -126,6 +128,7 @@ class Keepers:
         self._log = log
         self._numbers = count(FIRST_REQUEST)
         self._keepers: dict[str, _Keeper] = {}
+        self._broken: dict[str, int] = {}
         self._look_due_ns = 0
         self._agreed = 0
         self._wanted = self._count_machines()
@@ -215,7 +218,10 @@ class Keepers:
         return min(self._most, len(machines | {self._here}))
 
     def _choose(self, now_ns: int) -> None:
-        """Keep the keepers that live, those in step first; take others for those that do not."""
+        """Keep the keepers that live, those in step first; take others for those that do not.
+
+        One whose disk failed a while ago is taken when there is no other.
+        """
         if self._wanted == 1:
             self._keepers.clear()
             return
@@ -223,8 +229,10 @@ class Keepers:
             state.address.node: domain_of(state.address.host) for state in self._nodes.live(now_ns)
         }
         known = sorted(self._keepers.values(), key=lambda k: not k.in_step)
+        candidates = [*(k.node for k in known), *live]
+        candidates.sort(key=lambda node: now_ns < self._broken.get(node, 0))
         chosen: dict[str, str] = {}
-        for node in (*(k.node for k in known), *live):
+        for node in candidates:
             machine = live.get(node, self._here)
             if machine not in (self._here, *chosen) and len(chosen) < LOG_KEEPERS_MAX:
                 chosen[machine] = node
@@ -242,6 +250,9 @@ class Keepers:
             return []  # an answer to what was given up
         match keeper.stage, message:
             case _, Failed():
+                if isinstance(message.error(), StorageFault):
+                    self._broken[keeper.node] = now_ns + KEEPER_BROKEN_NS
+                    self._look_due_ns = now_ns
                 return self._pause(keeper, message.text, now_ns)
             case Stage.ASKED, KeptLog():
                 return self._found(keeper, message, now_ns)

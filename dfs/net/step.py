@@ -38,7 +38,7 @@ from dfs.namenode.journal import apply_table, put_applied_index
 from dfs.namenode.log import Log
 from dfs.namenode.module import ALONE, LogCopies, Module, View
 from dfs.namenode.table import Table
-from dfs.net.withheld import Withheld
+from dfs.net.withheld import Withheld, is_question
 
 _AT_ONCE = 0
 
@@ -173,7 +173,7 @@ class JournalStep:
             if _is_due(attendant.next_deadline(), now):
                 held += attendant.on_deadline(now)
         if self._keepers is not None and self._withheld:
-            held += self._withheld.release(self._keepers.agreed_index)
+            held += self._withheld.release(self._keepers.agreed_index, self._keepers.copies)
         if not held and _is_due(self._room_deadline(), now):
             self._make_room(now)
         self._intact = True
@@ -234,7 +234,9 @@ class JournalStep:
             self._uncommitted += len(commands)
         if self._keepers is None or (self._copies().wanted == 1 and not self._withheld):
             return decision.actions
-        return self._withheld.hold(self._log.next_index - 1, decision.actions)
+        of_question = is_question(cause, decision)
+        index = self._log.next_index - 1
+        return self._withheld.hold(index, decision.actions, of_question=of_question)
 
     def _commit_deadline(self) -> int | None:
         if not self._uncommitted:

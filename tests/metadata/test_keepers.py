@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from dfs.config.schema import Times
+from dfs.errors import StorageFault
 from dfs.events import LinkLost, Note, Now, Origin, Peer, Received, Role, Send
 from dfs.limits import (
     KEEPER_LOOK_NS,
@@ -280,6 +281,20 @@ def test_one_of_two_keepers_is_enough_and_a_dead_one_is_replaced() -> None:
     for node in ("datanode-1", GAMMA, DELTA):
         stage.nodes.heartbeat(node, 1, 1, stage.now_ns)
     assert {s.to.name for s in stage.run()} == {DELTA}
+
+
+def test_a_keeper_whose_disk_failed_makes_way_for_another() -> None:
+    stage = Stage(*HOSTS)
+    stage.write()
+    first, _ = stage.run()
+    broken = StorageFault("keeping the log failed earlier")
+    asked = stage.answer(first, Failed.of(broken))
+    assert {s.to.name for s in asked} == {DELTA}
+    only = Stage("datanode-1", BETA)
+    only.write()
+    (ask,) = only.run()
+    only.answer(ask, Failed.of(broken))
+    assert {s.to.name for s in only.wait(KEEPER_PAUSE_MAX_NS)} == {BETA}  # there is no other
 
 
 def test_with_three_wanted_both_keepers_must_have_it() -> None:

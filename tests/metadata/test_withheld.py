@@ -24,10 +24,10 @@ from dfs.limits import WITHHELD_MAX_ACTIONS
 from dfs.namenode.journal import open_journal
 from dfs.namenode.module import ALONE, LogCopies, View
 from dfs.net.step import JournalStep
-from dfs.net.withheld import CROWDED, Withheld
+from dfs.net.withheld import CROWDED, Withheld, is_question
 from dfs.testing.disk import MemoryDisk
 from dfs.wire.common import Failed, Ok, Ping
-from dfs.wire.namespace import GetStatus, Stat, Status
+from dfs.wire.namespace import Entry, Found, GetStatus, Mkdir, Stat, Status
 from dfs.wire.node import CheckReplica, DeleteReplicas, ReplicaId
 from tests.metadata.counting import CLUSTER, MODULES, NOW, SEGMENT_BYTES, Set, new_table
 
@@ -36,6 +36,7 @@ WORKER = Origin(Peer(Role.WORKER, "worker-1"), 2, 1)
 NODE = Origin(Peer(Role.DATANODE, "datanode-1"), 3, 1)
 REPLICA = ReplicaId(1, 1, 1)
 SHORT = LogCopies(2, 1)
+ENTRY = Entry("/a", False, 0, 0, 3, 1 << 20, "anna", "users", 0o644, 7)
 
 WAITS: list[Action] = [
     Reply(ANNA, Ok()),
@@ -81,29 +82,39 @@ def test_answers_leave_in_the_order_of_their_records() -> None:
     assert withheld.release(9) == replies[3:]
 
 
-def test_while_answers_wait_for_a_machine_questions_are_refused_at_once() -> None:
+def test_questions_wait_for_their_records_only_while_machines_are_there() -> None:
     withheld = Withheld()
-    question = Received(ANNA, Stat("/a"))
-    assert withheld.refusal(question, SHORT) is None
-    withheld.hold(1, [Reply(ANNA, Ok())])
-    refusal = withheld.refusal(question, SHORT)
-    assert refusal is not None
-    assert isinstance(refusal.message, Failed)
-    assert refusal.message.text == SHORT.shortage
-    assert withheld.refusal(question, ALONE) is None
-    for event in (
-        Received(ANNA, GetStatus()),
-        Received(ANNA, Ping()),
-        Received(NODE, Ok()),
-        Received(WORKER, Stat("/a")),
-        LinkLost(ANNA.peer, 1, "gone"),
-    ):
-        assert withheld.refusal(event, SHORT) is None
+    change: list[Action] = [Reply(ANNA, Ok())]
+    answer: list[Action] = [Reply(Origin(ANNA.peer, 1, 2), Found(ENTRY))]
+    withheld.hold(1, change)
+    withheld.hold(1, answer, of_question=True)
+    assert withheld.release(0, LogCopies(2, 2)) == []
+    assert withheld.release(0, SHORT) == answer
+    assert withheld.release(0, SHORT) == []
+    assert withheld.release(1, LogCopies(2, 2)) == change
+
+
+def test_what_is_a_question() -> None:
+    asked = Received(ANNA, Stat("/a"))
+    change = Received(ANNA, Mkdir(1, 1, 1, "/a"))
+    assert is_question(asked, Decision())
+    assert not is_question(asked, Decision([Set(b"x", 1)]))
+    assert not is_question(change, Decision())  # its answer was stored with the first one's effect
+    assert not is_question(Received(WORKER, Stat("/a")), Decision())
+    assert not is_question("its deadline", Decision())
 
 
 def test_the_queue_is_bounded() -> None:
     withheld = Withheld()
     withheld.hold(1, [Reply(ANNA, Ok())] * WITHHELD_MAX_ACTIONS)
+    for event in (
+        Received(ANNA, GetStatus()),
+        Received(ANNA, Ping()),
+        Received(NODE, Ok()),
+        LinkLost(ANNA.peer, 1, "gone"),
+    ):
+        assert withheld.refusal(event, SHORT) is None
+    assert Withheld().refusal(Received(ANNA, Stat("/a")), SHORT) is None
     refusal = withheld.refusal(Received(WORKER, Stat("/a")), LogCopies(2, 2))
     assert refusal is not None
     assert isinstance(refusal.message, Failed)
@@ -173,12 +184,13 @@ def test_a_step_releases_what_is_agreed(step: JournalStep, keepers: PlayedKeeper
     assert step.run([], NOW) == [Reply(ANNA, Ok(2))]
 
 
-def test_a_step_refuses_what_it_could_not_answer(step: JournalStep, keepers: PlayedKeepers) -> None:
-    step.run([Received(ANNA, Ping())], NOW)
+def test_a_step_answers_questions_while_changes_wait_for_a_machine(
+    step: JournalStep, keepers: PlayedKeepers
+) -> None:
+    change, read = Received(ANNA, Ping()), Received(Origin(ANNA.peer, 1, 2), Stat("/a"))
+    assert step.run([change, read], NOW) == []
     keepers.copies = SHORT
-    (reply,) = step.run([Received(ANNA, Stat("/a"))], NOW)
-    assert isinstance(reply, Reply)
-    assert isinstance(reply.message, Failed)
+    assert step.run([read], NOW) == [Reply(read.origin, Ok(2))] * 2
     keepers.agreed_index = 1
     assert step.run([], NOW) == [Reply(ANNA, Ok(2))]
 
