@@ -190,6 +190,7 @@ class Registration:
             sequence=self._inventory.sequence,
             quarantined=self._inventory.quarantined,
             failed_volumes=volumes.failed,
+            largest_free_bytes=volumes.largest_room_bytes,
         )
         return self._send(register, now_ns)
 
@@ -269,6 +270,7 @@ class Registration:
             capacity_bytes=volumes.capacity_bytes,
             failed_volumes=volumes.failed,
             quarantined=self._inventory.quarantined,
+            largest_free_bytes=volumes.largest_room_bytes,
         )
         endpoints = self._me.namenode_endpoints
         return [

@@ -85,6 +85,11 @@ class Volumes:
         """Room for chunks: what is free beyond the reserves."""
         return sum(v.room_bytes for v in self._volumes)
 
+    @property
+    def largest_room_bytes(self) -> int:
+        """The room of the volume that has the most: the longest file that can be placed."""
+        return max((v.room_bytes for v in self._volumes), default=0)
+
     def place(self, length: int) -> int | None:
         """The volume for a file of ``length`` bytes, which take room from now on.
 

@@ -317,6 +317,7 @@ class NamespaceCore:
             word.incarnation,
             word.sequence,
             word.quarantined,
+            word.largest_free_bytes,
         )
         full = self._nodes.register(introduction, now.mono_ns)
         self._replication.link_lost(name, now.mono_ns)

@@ -51,7 +51,7 @@ class NodeState:
     ``is_new``: it came, or came back from the dead, and its replicas were not looked at.
     ``bad`` has what it gave up lately, with the reason, and ``given_up`` counts all of it;
     ``unproven`` the digests of replicas whose chunk no file has yet. ``is_written_off``: its
-    replicas are being copied elsewhere.
+    replicas are being copied elsewhere. ``largest_free_bytes``: the longest chunk it can take.
     """
 
     address: NodeAddress
@@ -73,6 +73,7 @@ class NodeState:
     unproven: dict[Held, bytes] = field(default_factory=dict)
     quarantined: int = 0
     failed_volumes: tuple[str, ...] = ()
+    largest_free_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -109,6 +110,7 @@ class Introduction:
     incarnation: int = 0
     sequence: int = 0
     quarantined: int = 0
+    largest_free_bytes: int = 0
 
 
 class Nodes:
@@ -132,6 +134,7 @@ class Nodes:
         old = self._nodes.get(name)
         state = NodeState(word.address, word.free_bytes, word.used_bytes, now_ns, word.link)
         state.quarantined = word.quarantined
+        state.largest_free_bytes = word.largest_free_bytes
         if old is None:
             self._nodes = dict(sorted((*self._nodes.items(), (name, state))))
             return True

@@ -1,6 +1,6 @@
 """Choosing the datanodes of a chunk. Pure: the same question has the same answer.
 
-Nodes that were asked for too much room or that the writer could not reach are left
+Nodes where no single disk has the room, or that the writer could not reach, are left
 out. The rest is ranked: hosts and racks not yet used come first, so that copies do
 not fail together; then emptier nodes, in steps of a sixteenth of their capacity, so
 that small differences do not send all writers to one node; then a rotation by chunk
@@ -36,7 +36,7 @@ def choose_targets(
     able = [
         node
         for node in nodes
-        if node.address.node not in avoid and node.free_bytes >= wanted.room_bytes
+        if node.address.node not in avoid and node.largest_free_bytes >= wanted.room_bytes
     ]
     chosen: list[NodeState] = []
     while able and len(chosen) < wanted.count:

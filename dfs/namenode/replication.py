@@ -96,6 +96,7 @@ class Replication:
                 self._nodes.heartbeat(name, free, used, now.mono_ns)
                 node.quarantined = message.quarantined
                 node.failed_volumes = message.failed_volumes
+                node.largest_free_bytes = message.largest_free_bytes
             case n.ReportPage():
                 self._reports.page(node, message, event.payload)
             case n.ReplicaNews():

@@ -45,6 +45,7 @@ class Register(Message, frozen=True):
     ``epoch`` the highest namenode epoch it ever obeyed: they show a namenode that was restored
     from an older copy. Harmless when repeated.
     ``free_bytes`` is room for chunks: what the node keeps in reserve is not in it.
+    ``largest_free_bytes`` is the part of it on the volume with the most: no chunk lies on two.
     ``incarnation`` is that of the namenode which confirmed this process's last full report, and
     ``sequence`` the number of the last news it confirmed; both are 0 when there is none.
     ``quarantined`` counts the bad replicas that the node keeps for people to look at.
@@ -64,6 +65,7 @@ class Register(Message, frozen=True):
     sequence: int = 0
     quarantined: int = 0
     failed_volumes: tuple[str, ...] = ()
+    largest_free_bytes: int = 0
 
 
 @message(101)
@@ -104,6 +106,7 @@ class Heartbeat(Message, frozen=True):
     capacity_bytes: int
     quarantined: int = 0
     failed_volumes: tuple[str, ...] = ()
+    largest_free_bytes: int = 0
 
 
 @message(106)

@@ -87,7 +87,7 @@ def test_a_node_registers_reports_and_beats(node: Node) -> None:
     capacity, free = node.disk.space()
     room = free - RESERVE_BYTES
     assert register.message == Register(
-        ("ipc:///datanode-1",), "host", "rack", capacity, room, 107, 5, 0
+        ("ipc:///datanode-1",), "host", "rack", capacity, room, 107, 5, 0, largest_free_bytes=room
     )
     answer(node, register, Registered(4, SECOND_NS))
     page = sent(node)
@@ -99,8 +99,10 @@ def test_a_node_registers_reports_and_beats(node: Node) -> None:
     answer(node, news, Ok())
     assert node.out == []
     node.pass_time(3 * SECOND_NS)
-    later = Heartbeat(node.disk.space()[1] - RESERVE_BYTES, 107, capacity)
-    assert node.said() == [Heartbeat(room, 107, capacity), later, later]
+    last = node.disk.space()[1] - RESERVE_BYTES
+    later = Heartbeat(last, 107, capacity, largest_free_bytes=last)
+    first = Heartbeat(room, 107, capacity, largest_free_bytes=room)
+    assert node.said() == [first, later, later]
 
 
 def test_an_empty_node_sends_one_empty_page(node: Node) -> None:

@@ -59,7 +59,7 @@ def open_chunk(node: Node, chunk: int, size_hint: int = MIB) -> None:
 def test_a_replica_goes_where_most_room_is_and_equals_take_turns() -> None:
     volumes = Volumes([volume("a", 3 * GIB), volume("b", 5 * GIB), volume("c", 5 * GIB)])
     assert [volumes.place(GIB) for _ in range(5)] == [1, 2, 1, 2, 0]
-    assert volumes.room_bytes == 5 * GIB
+    assert (volumes.room_bytes, volumes.largest_room_bytes) == (5 * GIB, 2 * GIB)
     assert volumes.place(3 * GIB) is None
     assert [volumes.place(2 * GIB) for _ in range(3)] == [1, 2, None]
     assert volumes.place(GIB) == 0
@@ -75,6 +75,7 @@ def test_a_volume_that_failed_counts_for_nothing_and_says_so_once() -> None:
     assert "the volume b failed" in note.text
     assert volumes.work_failed(tasks.VolumeFailed("again", volume=1)) == []
     assert (volumes.capacity_bytes, volumes.room_bytes) == (100 * GIB, 2 * GIB)
+    assert volumes.largest_room_bytes == 2 * GIB
     assert [line[:8] for line in volumes.failed] == ["b: Input", "c: gone"]
     assert volumes.place(GIB) == 0
     assert volumes.is_short(1)

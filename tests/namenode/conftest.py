@@ -79,7 +79,8 @@ class Namenode:
         while self.mono_ns < end:
             self.mono_ns = min(end, self.mono_ns + SECOND_NS)
             for name in beating:
-                self.tell(name, n.Heartbeat(100 << 30, 1 << 30, 101 << 30))
+                beat = n.Heartbeat(100 << 30, 1 << 30, 101 << 30, largest_free_bytes=100 << 30)
+                self.tell(name, beat)
             self.settle()
 
     def ask(self, message: Message, peer: Peer = ANNA, payload: bytes = b"") -> Any:
@@ -114,7 +115,15 @@ class Namenode:
         for name in names:
             where = host or f"host-of-{name}"
             word = n.Register(
-                (f"tcp://{name}:1",), where, "default", 101 << 30, 100 << 30, 1 << 30, highest, 1
+                (f"tcp://{name}:1",),
+                where,
+                "default",
+                101 << 30,
+                100 << 30,
+                1 << 30,
+                highest,
+                1,
+                largest_free_bytes=100 << 30,
             )
             self.tell(name, word)
             self.tell(name, n.ReportPage(1, 0, True), replicas)

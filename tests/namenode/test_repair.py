@@ -207,7 +207,8 @@ def test_a_full_node_gets_no_copy(namenode: Namenode) -> None:
     lost = n.LostReplica(n.ReplicaId(chunk_of(namenode), 1, 4096), "corrupt")
     loser = sorted(holders)[0]
     for node in (spare, loser):
-        beat = Received(Origin(Peer(Role.DATANODE, node), 1, 5), n.Heartbeat(100, 1, 101))
+        word = n.Heartbeat(8000, 1, 8001, largest_free_bytes=4000)  # on several disks
+        beat = Received(Origin(Peer(Role.DATANODE, node), 1, 5), word)
         namenode._take(namenode.core.handle(namenode._view(), beat, namenode.now))
     namenode.tell(loser, n.ReplicaNews(2, lost=(lost,)))
     assert namenode.orders(n.CopyReplica) == []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from dfs.client.client import Client
-from dfs.errors import Unavailable
+from dfs.errors import TooFewNodes
 from dfs.limits import KIB, SECOND_NS
 from dfs.testing.cluster import NamenodeMachine, StorageCluster
 
@@ -81,11 +81,11 @@ def test_full_disks_refuse_cleanly_and_serve_again_after_deletions() -> None:
             disk.capacity_bytes = disk.used_bytes + int(files * len(DATA)) // len(disks)
     cluster.settle()
     client.write_bytes("/a", DATA, chunk_size=CHUNK)
-    with pytest.raises(Unavailable):
+    with pytest.raises(TooFewNodes, match="too little room"):
         client.write_bytes("/b", DATA, chunk_size=CHUNK)
     client.write_bytes("/c", DATA, chunk_size=CHUNK, min_durable=1)
     assert min(copies(client, "/c")) == 1
-    with pytest.raises(Unavailable):
+    with pytest.raises(TooFewNodes, match="too little room"):
         client.write_bytes("/d", DATA, chunk_size=CHUNK, min_durable=1)
     assert client.read_bytes("/a") == DATA
     client.remove("/a")
@@ -99,7 +99,7 @@ def test_full_disks_refuse_cleanly_and_serve_again_after_deletions() -> None:
     def has_room() -> bool:
         try:
             client.write_bytes("/e", DATA, chunk_size=CHUNK)
-        except Unavailable:
+        except TooFewNodes:
             return False
         return True
 
