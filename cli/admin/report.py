@@ -9,6 +9,7 @@ import click
 from cli.admin.ask import ask
 from cli.invocation import Invocation, common, invocation
 from cli.render import duration, human_size, json_line, table
+from dfs.limits import MS_NS
 from dfs.wire.admin import GetReport, NodeReport, Report
 
 HEADER = ("NODE", "STATE", "HOST", "RACK", "HEARD", "USED", "FREE", "REPLICAS", "FAILED")
@@ -41,9 +42,18 @@ def work_lines(report: Report) -> list[str]:
         f"replicas: {report.repairs} being copied, {report.deletions} being deleted,"
         f" {report.orphans} of no file, {report.quarantined} in quarantine",
         f"safe mode: {report.safe_mode or 'off'}",
-        f"log: record {report.log_index}, on {report.log_copies} of"
+        f"log: records {report.log_begins} to {report.log_index}, on {report.log_copies} of"
         f" {report.log_copies_wanted} machines",
+        f"snapshot: {_snapshot(report)}",
     ]
+
+
+def _snapshot(report: Report) -> str:
+    if not report.snapshot:
+        return "none yet"
+    if report.snapshot_age_ns < 0:
+        return f"up to record {report.snapshot}, from before the namenode started"
+    return f"up to record {report.snapshot}, {duration(report.snapshot_age_ns)} ago"
 
 
 def report_lines(report: Report) -> list[str]:
@@ -72,6 +82,10 @@ def _row(node: NodeReport) -> tuple[str, ...]:
     )
 
 
+def _milliseconds(time_ns: int) -> int | None:
+    return None if time_ns < 0 else time_ns // MS_NS
+
+
 def report_fields(report: Report) -> dict[str, Any]:
     """The fields of ``--json``."""
     used, free = used_and_free(report)
@@ -81,7 +95,7 @@ def report_fields(report: Report) -> dict[str, Any]:
             "state": node.state,
             "host": node.host,
             "rack": node.rack,
-            "silent_ms": None if node.silent_ns < 0 else node.silent_ns // 1_000_000,
+            "silent_ms": _milliseconds(node.silent_ns),
             "used": node.used_bytes,
             "free": node.free_bytes,
             "replicas": node.replicas,
@@ -98,6 +112,9 @@ def report_fields(report: Report) -> dict[str, Any]:
         "free": free,
         "safe_mode": report.safe_mode or None,
         "log_index": report.log_index,
+        "log_begins": report.log_begins,
+        "snapshot": report.snapshot or None,
+        "snapshot_age_ms": _milliseconds(report.snapshot_age_ns),
         "log_copies": report.log_copies,
         "log_copies_wanted": report.log_copies_wanted,
         "chunks": report.chunks,

@@ -27,7 +27,7 @@ from dfs.namenode.keys import (
     number_of,
     pair_key,
 )
-from dfs.namenode.module import Module, View
+from dfs.namenode.module import Module, Snapshot, View
 from dfs.namenode.nodes import Health, Nodes
 from dfs.namenode.orders import Orders
 from dfs.namenode.replication import Replication
@@ -107,6 +107,9 @@ class Administration:
             nodes=nodes,
             safe_mode=self._parts.safe.text(),
             log_index=view.next_index - 1,
+            log_begins=view.first_index,
+            snapshot=view.snapshot.index,
+            snapshot_age_ns=_age(view.snapshot, now),
             log_copies=view.copies.kept,
             log_copies_wanted=view.copies.wanted,
             replication=self._parts.copies,
@@ -181,3 +184,7 @@ class Administration:
             cursor = cursor if len(rows) == VERIFY_MAX_ROWS else ALL_SEEN
         under_way = orders.in_flight(node, n.CheckReplica)
         return a.Verifying(len(actions), under_way, state.given_up, cursor), actions
+
+
+def _age(snapshot: Snapshot, now: Now) -> int:
+    return now.mono_ns - snapshot.taken_ns if snapshot.taken_ns else -1

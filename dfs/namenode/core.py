@@ -156,7 +156,7 @@ class NamespaceCore:
     def handle(self, view: View, event: Event, now: Now) -> Decision:
         """Decide one event."""
         if self._diary.is_due(now):
-            self._diary.look(self._replication.counts(), view.is_full, now)
+            self._diary.look(self._replication.counts(), view, now)
         match event:
             case Received():
                 decision = self._receive(view, event, now)

@@ -1,7 +1,7 @@
 """What happened, a line each: what a namenode's life brought, as far as it is remembered.
 
 Every note of the process's cores is kept, and beside them what nobody decides: nodes that
-fall silent and come back, a disk that fills, chunks that run short. These are looked for
+fall silent and come back, a disk that fills, chunks that run short, snapshots. These are looked for
 once a second, when there is anything else to do. Soft: a new life begins with an empty page.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from dfs.events import Action, Note, Now
 from dfs.limits import EVENT_MAX_CHARS, EVENTS_KEPT, EVENTS_PER_PAGE, SECOND_NS
+from dfs.namenode.module import View
 from dfs.namenode.nodes import Health, Nodes
 from dfs.namenode.replication import Counts
 from dfs.wire.admin import EventPage, Happening
@@ -32,6 +33,8 @@ class Diary:
         self._counts = Counts(0, 0, 0, True)
         self._failed: dict[str, tuple[str, ...]] = {}
         self._is_full = False
+        self._snapshot: int | None = None
+        self._log_begins = 1
         self.write("the namenode started; what happened before is in its log files", now)
 
     def write(self, text: str, now: Now) -> None:
@@ -49,10 +52,12 @@ class Diary:
         """Is it time to look?"""
         return now.mono_ns - self._looked_ns >= LOOK_EVERY_NS
 
-    def look(self, counts: Counts, is_full: bool, now: Now) -> None:
+    def look(self, counts: Counts, view: View, now: Now) -> None:
         """What changed since the last look?"""
         self._looked_ns = now.mono_ns
         self._look_at_nodes(now)
+        self._look_at_log(view, now)
+        is_full = view.is_full
         if is_full != self._is_full:
             self.write("the disk of the namenode " + ("is full" if is_full else "has room"), now)
         if counts.short and not self._counts.short:
@@ -64,6 +69,15 @@ class Diary:
         if self._counts.missing and not counts.missing:
             self.write("every chunk has a replica again", now)
         self._is_full, self._counts = is_full, counts
+
+    def _look_at_log(self, view: View, now: Now) -> None:
+        """Snapshots and cuts; those from before the first look are no news."""
+        index, begins = view.snapshot.index, view.first_index
+        if view.snapshot.taken_ns and index != self._snapshot:
+            self.write(f"a snapshot was taken: it has everything up to record {index}", now)
+        if self._snapshot is not None and begins > self._log_begins:
+            self.write(f"the log was cut: it begins with record {begins}", now)
+        self._snapshot, self._log_begins = index, begins
 
     def _look_at_nodes(self, now: Now) -> None:
         for name in self._nodes.known():

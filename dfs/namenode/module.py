@@ -68,15 +68,32 @@ ALONE = LogCopies()
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest copy of the view. ``index``: the last record in it, 0 when there is none.
+
+    ``taken_ns`` (monotonic) is 0 when it was there before this process.
+    """
+
+    index: int = 0
+    taken_ns: int = 0
+
+
+NO_SNAPSHOT = Snapshot()
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What a core may read when it decides: the table as of everything applied so far.
 
     ``next_index`` is the log index that the commands of this decision will get. While the
     disk ``is_full``, only what frees space may be decided. ``copies``: those of the log; while
-    there is a shortage of them, no client's change may be decided.
+    there is a shortage of them, no client's change may be decided. The log begins with record
+    ``first_index``: what is before it stands in the ``snapshot``.
     """
 
     table: Table
     next_index: int
     is_full: bool = False
     copies: LogCopies = ALONE
+    snapshot: Snapshot = NO_SNAPSHOT
+    first_index: int = 1

@@ -38,7 +38,7 @@ from dfs.namenode.view_recovery import open_view
 from dfs.namenode.writing import GROUP
 from dfs.net.loop import Loop, read_clock
 from dfs.net.pool import Pool
-from dfs.net.step import Attendant, JournalCore, JournalStep
+from dfs.net.step import JournalCore, JournalStep
 from dfs.net.transport import ZmqTransport
 
 
@@ -89,12 +89,11 @@ class NamenodeProcess:
         journal = open_journal(disk, self._table, modules, cluster)
         store.clean()
         core = compose(config, cluster, self._table, beside, now)
-        attendants: list[Attendant] = []
-        self._step = JournalStep(core, modules, journal, self._table, attendants)
+        self._step = JournalStep(core, modules, journal, self._table)
         min_durable = config.files.min_durable
         self._step.keep_elsewhere(Keepers(host_id(), min_durable, core.nodes, self._table, journal))
         self._step.run([], read_clock())  # a new namespace gets its root before anybody attends
-        attendants.append(Snapshots(journal, self._table, store.whole()))
+        self._step.take_snapshots(Snapshots(journal, self._table, store.whole()))
         self._transport = ZmqTransport(
             Peer(Role.NAMENODE, NAMENODE_ID),
             cluster,

@@ -44,6 +44,7 @@ from dfs.limits import (
 )
 from dfs.namenode.keys import APPLIED_INDEX, get_number
 from dfs.namenode.manifest import Manifest, render
+from dfs.namenode.module import NO_SNAPSHOT, Snapshot
 from dfs.namenode.table import Table
 from dfs.wire.backup import BackupPiece, BackupState, PrepareBackup, ReadBackup
 from dfs.wire.codec import Message
@@ -124,6 +125,7 @@ class Snapshots:
         self._held = list(held)
         self._commits: deque[int] = deque((self._committed(),), maxlen=_COMMITS_BACK + 1)
         self._taking = False
+        self._taken_ns = 0
         self._retry_ns = 0
         self._wanted = 0
         self._problem: DfsError | None = None
@@ -138,6 +140,11 @@ class Snapshots:
     def newest(self) -> Manifest | None:
         """The newest whole snapshot."""
         return self._held[0] if self._held else None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest whole snapshot, for those who look after the cluster."""
+        return Snapshot(self._held[0].index, self._taken_ns) if self._held else NO_SNAPSHOT
 
     # -- what the step calls
 
@@ -238,6 +245,7 @@ class Snapshots:
         if self.newest is not None and self.newest.index == made.index:
             return []
         self._held.insert(0, made)
+        self._taken_ns = now.mono_ns
         note = Note(f"snapshot of record {made.index} taken, {made.data_bytes} bytes")
         return [note, *self._drop_old(), *self._cut(now)]
 

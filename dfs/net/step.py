@@ -15,8 +15,8 @@ remember nothing. ``JournalStep`` is for a core whose decisions must survive:
 6. the held actions are returned.
 
 *Attendants* follow the log beside the core: they get the events that are theirs, and their turn
-after each sync, and decide no command. One of them may be the *keepers*: while they keep the log on
-other machines, what 6 would return waits further, see ``dfs.net.withheld``.
+after each sync, and decide no command. One takes the *snapshots*. One may be the *keepers*: while
+they keep the log on other machines, what 6 would return waits further, see ``dfs.net.withheld``.
 
 When nobody waits, space is reserved ahead for log and view. Once the disk has none, the core
 is told so with each view, until there is some again.
@@ -29,14 +29,13 @@ log, read back, then tells what had become durable.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
 from typing import Protocol
 
 from dfs.events import Action, Decision, Event, LinkLost, Now
 from dfs.limits import COMMIT_EVERY_NS, COMMIT_MAX_BYTES, COMMIT_MAX_COMMANDS, ROOM_RETRY_NS
 from dfs.namenode.journal import apply_table, put_applied_index
 from dfs.namenode.log import Log
-from dfs.namenode.module import ALONE, LogCopies, Module, View
+from dfs.namenode.module import ALONE, NO_SNAPSHOT, LogCopies, Module, Snapshot, View
 from dfs.namenode.table import Table
 from dfs.net.withheld import Withheld, is_question
 
@@ -98,6 +97,14 @@ class Attendant(Protocol):
         """When something is due (ns, monotonic)."""
 
 
+class SnapshotTaker(Attendant, Protocol):
+    """The attendant that copies the view and cuts the log."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest copy that is whole."""
+
+
 class LogKeepers(Attendant, Protocol):
     """The attendant that has the log kept on other machines."""
 
@@ -141,10 +148,9 @@ class JournalStep:
         modules: tuple[Module, ...],
         log: Log,
         table: Table,
-        attendants: Sequence[Attendant] = (),
     ) -> None:
         self._core = core
-        self._attendants = attendants
+        self._snapshots: SnapshotTaker | None = None
         self._keepers: LogKeepers | None = None
         self._withheld = Withheld()
         self._apply = apply_table(modules)
@@ -183,6 +189,10 @@ class JournalStep:
         """Have the log kept on other machines from now on."""
         self._keepers = keepers
 
+    def take_snapshots(self, snapshots: SnapshotTaker) -> None:
+        """Have the view copied and the log cut from now on."""
+        self._snapshots = snapshots
+
     def next_deadline(self) -> int | None:
         """The earliest of all: of core and attendants, the commit's, that of the space ahead."""
         deadlines = [self._core.next_deadline(), self._commit_deadline(), self._room_deadline()]
@@ -197,10 +207,19 @@ class JournalStep:
         self._log.close()
 
     def _view(self) -> View:
-        return View(self._table, self._log.next_index, self._is_full, self._copies())
+        snapshot = NO_SNAPSHOT if self._snapshots is None else self._snapshots.snapshot
+        return View(
+            self._table,
+            self._log.next_index,
+            self._is_full,
+            self._copies(),
+            snapshot,
+            self._log.first_index,
+        )
 
     def _attending(self) -> list[Attendant]:
-        return [*self._attendants, *([self._keepers] if self._keepers is not None else ())]
+        attending = (self._snapshots, self._keepers)
+        return [attendant for attendant in attending if attendant is not None]
 
     def _copies(self) -> LogCopies:
         return ALONE if self._keepers is None else self._keepers.copies

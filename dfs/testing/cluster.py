@@ -28,7 +28,7 @@ from dfs.namenode.snapshot_store import SnapshotStore
 from dfs.namenode.snapshots import Snapshots
 from dfs.namenode.table import MemoryTable, Table
 from dfs.namenode.view_recovery import choose_source
-from dfs.net.step import Attendant, JournalStep, PlainStep
+from dfs.net.step import JournalStep, PlainStep
 from dfs.testing.client import SimulatedConnection
 from dfs.testing.disk import MemoryDisk
 from dfs.testing.node import Node, Process
@@ -68,13 +68,12 @@ class NamenodeMachine:
             self._is_view_lost = False
         log = open_journal(self.disk, self.table, self.modules, CLUSTER, SEGMENT_BYTES)
         store.clean()
-        attendants: list[Attendant] = []
         core = self.compose(self.table, now)
-        step = JournalStep(core, self.modules, log, self.table, attendants)
+        step = JournalStep(core, self.modules, log, self.table)
         keepers = Keepers(HOST, self._settings.files.min_durable, core.nodes, self.table, log)
         step.keep_elsewhere(keepers)
         step.run([], now)
-        attendants.append(Snapshots(log, self.table, store.whole(), SNAPSHOT_EVERY_BYTES))
+        step.take_snapshots(Snapshots(log, self.table, store.whole(), SNAPSHOT_EVERY_BYTES))
         checks = self._check_some_rows(log)
         return Process(step, store.execute, checks, self.disk.check_running)
 

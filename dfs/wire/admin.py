@@ -73,8 +73,8 @@ class CheckFiles(AdminQuestion, frozen=True):
     """How do the chunks of the files at and below this path stand? Sent by: client.
 
     Answered by: FilesChecked, NotFound. ``after`` and ``start``: where the last page ended.
-    ``all_chunks``: those with as many good replicas as wanted too. ``repair``: look at each
-    that has too few at once, and have their nodes look at replicas in doubt.
+    ``all_chunks``: those with as many good replicas as wanted too. ``repair``: judge each
+    that has too few at once.
     """
 
     path: str
@@ -162,7 +162,10 @@ class Report(Message, frozen=True):
     ``chunks``, ``under_replicated``, ``missing`` and ``surplus`` count chunks; ``orphans``,
     ``quarantined`` and ``deletions`` (waiting or under way) replicas; ``repairs`` copies under
     way. ``safe_mode`` is its reason, "" when it is off. ``replication`` is the cluster's default.
-    The log is kept on ``log_copies`` machines of ``log_copies_wanted``.
+    The log is kept on ``log_copies`` machines of ``log_copies_wanted``. It begins with record
+    ``log_begins`` and ends with ``log_index``; the newest ``snapshot`` has everything up to the
+    record of that number (0: there is none) and is ``snapshot_age_ns`` old (-1: older than the
+    namenode's process).
     """
 
     cluster: str
@@ -182,6 +185,9 @@ class Report(Message, frozen=True):
     quarantined: int = 0
     deletions: int = 0
     repairs: int = 0
+    log_begins: int = 1
+    snapshot: int = 0
+    snapshot_age_ns: int = -1
 
 
 @message(68)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from cli.admin.fsck import Findings
@@ -125,11 +126,23 @@ def test_the_report() -> None:
         "chunks: 4; with too few copies: 4, without any: 0, with too many: 0",
         "replicas: 0 being copied, 0 being deleted, 0 of no file, 0 in quarantine",
         "safe mode: off",
-        "log: record 9, on 1 of 2 machines",
+        "log: records 1 to 9, on 1 of 2 machines",
+        "snapshot: none yet",
         "NODE        STATE  HOST  RACK      HEARD  USED  FREE  REPLICAS  FAILED",
         "datanode-1  live   m1    r1    0.5 s ago  1.0K  3.0K         4",
         "datanode-2  dead                   never     0     0         0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("age_ns", "shown"),
+    [(-1, "from before the namenode started"), (2_500_000_000, "2.5 s ago")],
+)
+def test_the_report_of_a_log_that_was_cut(age_ns: int, shown: str) -> None:
+    cut = msgspec.structs.replace(REPORT, log_begins=5, snapshot=7, snapshot_age_ns=age_ns)
+    lines = report_lines(cut)
+    assert "log: records 5 to 9, on 1 of 2 machines" in lines
+    assert f"snapshot: up to record 7, {shown}" in lines
 
 
 def test_the_report_as_json() -> None:
@@ -138,6 +151,7 @@ def test_the_report_as_json() -> None:
     assert (fields["safe_mode"], fields["under_replicated"]) == (None, 4)
     first, second = fields["nodes"]
     assert (first["silent_ms"], second["silent_ms"]) == (500, None)
+    assert (fields["log_begins"], fields["snapshot"], fields["snapshot_age_ms"]) == (1, None, None)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dfs.events import Action, Now, Origin, Peer, Received, Reply, Role, Work, W
 from dfs.limits import FRAME_BYTES, SNAPSHOT_PIN_NS, SNAPSHOT_READS_MAX, SNAPSHOT_RETRY_NS
 from dfs.namenode.journal import put_applied_index
 from dfs.namenode.manifest import Manifest, render
+from dfs.namenode.module import NO_SNAPSHOT, Snapshot
 from dfs.namenode.snapshots import (
     DropSnapshots,
     ReadSnapshot,
@@ -123,6 +124,13 @@ class TestTaking:
         assert stage.commit(7) == []
         assert texts(stage.end(work, manifest(6))) == ["snapshot of record 6 taken, 100 bytes"]
         assert stage.rules.newest == manifest(6)
+
+    def test_what_is_told_of_the_newest(self) -> None:
+        assert Stage().rules.snapshot == NO_SNAPSHOT
+        stage = Stage(held=(manifest(6),))
+        assert stage.rules.snapshot == Snapshot(6, 0)
+        stage.end(stage.grow(7), manifest(7))
+        assert stage.rules.snapshot == Snapshot(7, stage.now_ns)
 
     def test_not_again_while_nothing_is_new(self) -> None:
         stage = Stage(held=(manifest(6),))

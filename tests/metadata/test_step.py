@@ -14,7 +14,7 @@ from dfs.limits import (
     SECOND_NS,
 )
 from dfs.namenode.journal import get_applied_index, open_journal, table_names
-from dfs.namenode.module import View
+from dfs.namenode.module import NO_SNAPSHOT, Snapshot, View
 from dfs.namenode.table import MemoryTable
 from dfs.net.step import JournalStep, PlainStep
 from dfs.testing.disk import MemoryDisk
@@ -244,6 +244,7 @@ class Follower:
 
     def __init__(self) -> None:
         self.deadline_ns: int | None = None
+        self.snapshot = Snapshot(7, 1)
 
     def takes(self, event: Event) -> bool:
         return isinstance(event, WorkDone) and event.token == "follower"
@@ -265,9 +266,26 @@ class Follower:
 def test_an_attendant_gets_its_events_its_deadline_and_every_sync() -> None:
     disk, table, follower = MemoryDisk(), new_table(), Follower()
     log = open_journal(disk, table, MODULES, CLUSTER, SEGMENT_BYTES)
-    step = JournalStep(ScriptedCore(), MODULES, log, table, (follower,))
+    step = JournalStep(ScriptedCore(), MODULES, log, table)
+    step.take_snapshots(follower)
     said = texts(step.run([WorkDone("follower"), ask(Set(b"a", 1))], NOW))
     assert said == ["took its event", "record 1 after 0 words", "after the sync"]
     follower.deadline_ns = NOW.mono_ns
     assert step.next_deadline() == NOW.mono_ns
     assert texts(step.run([], NOW)) == ["after the sync", "due"]
+
+
+def test_the_core_is_told_of_the_newest_snapshot_and_where_the_log_begins() -> None:
+    class LookingCore(ScriptedCore):
+        def handle(self, view: View, event: Event, now: Now) -> Decision:
+            seen.append((view.snapshot, view.first_index))
+            return super().handle(view, event, now)
+
+    seen: list[tuple[Snapshot, int]] = []
+    disk, table = MemoryDisk(), new_table()
+    log = open_journal(disk, table, MODULES, CLUSTER, SEGMENT_BYTES)
+    step = JournalStep(LookingCore(), MODULES, log, table)
+    step.run([ask()], NOW)
+    step.take_snapshots(Follower())
+    step.run([ask()], NOW)
+    assert seen == [(NO_SNAPSHOT, 1), (Snapshot(7, 1), 1)]

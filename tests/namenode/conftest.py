@@ -12,7 +12,7 @@ from dfs.events import Action, Decision, LinkLost, Now, Origin, Peer, Received, 
 from dfs.limits import SECOND_NS, SWEEP_PAUSE_NS
 from dfs.namenode.apply import MODULE
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
-from dfs.namenode.module import Command, View
+from dfs.namenode.module import NO_SNAPSHOT, Command, View
 from dfs.namenode.table import MemoryTable
 from dfs.wire import namespace as m
 from dfs.wire import node as n
@@ -38,6 +38,8 @@ class Namenode:
         self.session = 0
         self.sequence = 0
         self.is_full = False
+        self.snapshot = NO_SNAPSHOT
+        self.first_index = 1
         self.restart()
 
     @property
@@ -62,7 +64,13 @@ class Namenode:
         return decision.actions
 
     def _view(self) -> View:
-        return View(self.table, self.index + 1, self.is_full)
+        return View(
+            self.table,
+            self.index + 1,
+            self.is_full,
+            snapshot=self.snapshot,
+            first_index=self.first_index,
+        )
 
     def settle(self) -> None:
         """Run everything that is due now."""

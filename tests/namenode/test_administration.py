@@ -20,6 +20,7 @@ from dfs.limits import (
 )
 from dfs.namenode.core import SENDERS
 from dfs.namenode.keys import TABLES, EntryRow, entry_key, put_row
+from dfs.namenode.module import Snapshot
 from dfs.wire import admin as a
 from dfs.wire import namespace as m
 from dfs.wire import node as n
@@ -147,6 +148,19 @@ def test_the_report(namenode: Any) -> None:
     assert report.nodes[2].silent_ns > 2 * SECOND_NS
 
 
+def test_the_report_shows_log_and_snapshot(namenode: Any) -> None:
+    def shown() -> tuple[int, int, int]:
+        report = namenode.ask(a.GetReport())
+        return report.log_begins, report.snapshot, report.snapshot_age_ns
+
+    assert shown() == (1, 0, -1)
+    namenode.snapshot, namenode.first_index = Snapshot(5), 4
+    assert shown() == (4, 5, -1)
+    namenode.snapshot = Snapshot(9, namenode.mono_ns)
+    namenode.advance(3, NODES)
+    assert shown() == (4, 9, 3 * SECOND_NS)
+
+
 def test_a_node_that_was_not_heard_of_yet(namenode: Any) -> None:
     namenode.restart()
     report = namenode.ask(a.GetReport())
@@ -214,6 +228,21 @@ def test_a_volume_that_fails_is_told_once(namenode: Any) -> None:
         namenode.tell("datanode-1", n.Heartbeat(1, 1, 2, failed_volumes=("/disk1: it broke",)))
     assert texts(namenode)[before:] == ["a volume of datanode-1 failed: /disk1: it broke"]
     assert namenode.ask(a.GetReport()).nodes[0].failed_volumes == ("/disk1: it broke",)
+
+
+def test_snapshots_and_cuts_are_told_but_not_those_from_before(namenode: Any) -> None:
+    namenode.snapshot, namenode.first_index = Snapshot(5), 4
+    namenode.restart()
+    namenode.join(*NODES)
+    namenode.advance(2, NODES)
+    before = len(texts(namenode))
+    assert not any("snapshot" in text or "cut" in text for text in texts(namenode))
+    namenode.snapshot, namenode.first_index = Snapshot(9, namenode.mono_ns), 8
+    namenode.advance(2, NODES)
+    assert texts(namenode)[before:] == [
+        "a snapshot was taken: it has everything up to record 9",
+        "the log was cut: it begins with record 8",
+    ]
 
 
 def test_events_are_bounded(namenode: Any) -> None:
