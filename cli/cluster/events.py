@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from itertools import repeat
 
 import click
 
@@ -12,6 +14,7 @@ from cli.render import full_time, json_line, rfc3339
 from dfs.errors import DeadlineExceeded, Unavailable
 from dfs.wire.admin import EventPage, GetEvents, Happening
 
+END = object()
 FOLLOW_PAUSE_S = 1.0
 SECONDS_CHARS = len("2026-11-21 05:57:01")
 
@@ -23,24 +26,34 @@ SECONDS_CHARS = len("2026-11-21 05:57:01")
 def command(call: Invocation, follow: bool) -> None:
     """Show what happened since the namenode started: nodes, repairs, jobs. Times are UTC."""
     fs = call.client()
-    boot, after = 0, 0
+    pauses = repeat(FOLLOW_PAUSE_S) if follow else ()
+    for happening in told(lambda question: ask(fs, question, EventPage), map(time.sleep, pauses)):
+        _show(call, happening)
+
+
+def told(read: Callable[[GetEvents], EventPage], pauses: Iterator[None]) -> Iterator[Happening]:
+    """What happened, and what happens as long as there are ``pauses`` to wait between questions.
+
+    Once the namenode has answered, one that is away is waited for: it restarts, and what it then
+    tells begins anew. Else raises what ``read`` raises.
+    """
+    question = GetEvents()
     while True:
         try:
-            page = ask(fs, GetEvents(boot, after), EventPage)
+            page = read(question)
         except (Unavailable, DeadlineExceeded):
-            if not follow or not boot:
+            if not question.boot or not _waited(pauses):
                 raise
-            time.sleep(FOLLOW_PAUSE_S)  # it restarts; what it then tells begins anew
             continue
-        for happening in page.happenings:
-            _show(call, happening)
-        boot = page.boot
-        after = page.happenings[-1].sequence if page.happenings else after
-        if page.more:
-            continue
-        if not follow:
+        yield from page.happenings
+        last = page.happenings[-1].sequence if page.happenings else question.after
+        question = GetEvents(page.boot, last)
+        if not page.more and not _waited(pauses):
             return
-        time.sleep(FOLLOW_PAUSE_S)
+
+
+def _waited(pauses: Iterator[None]) -> bool:
+    return next(pauses, END) is not END
 
 
 def _show(call: Invocation, happening: Happening) -> None:

@@ -24,6 +24,7 @@ from dfs.namenode.module import Snapshot
 from dfs.wire import admin as a
 from dfs.wire import namespace as m
 from dfs.wire import node as n
+from dfs.wire.appending import Append
 
 NODES = ("datanode-1", "datanode-2", "datanode-3")
 
@@ -73,7 +74,7 @@ def test_every_chunk_is_looked_at_once_whatever_ends_a_page(namenode: Any) -> No
         namenode.write(f"/{name}", (4 * KIB,) * count, chunk_bytes=4 * KIB)
     namenode.change(m.PutInline, path="/z", content=b"12345", digest=b"")
     pages = all_pages(namenode, all_chunks=True)
-    assert len(pages) == 3
+    assert len(pages) == 4
     assert all(len(page.found) <= FILES_CHECK_MAX_ROWS for page in pages)
     found = [(c.path, c.start) for page in pages for c in page.found]
     expected = [("/a", 150), ("/b", 250), ("/c", 1)]
@@ -103,6 +104,20 @@ def test_a_chunk_that_is_being_written(namenode: Any) -> None:
     created = namenode.change(m.Create, path="/f", overwrite=False)
     namenode.change(m.AddChunk, inode=created.inode, start=0)
     assert all_pages(namenode, all_chunks=True)[0].found == (), "it has no name yet"
+
+
+def test_a_chunk_that_is_appended_is_shown_as_being_written(namenode: Any) -> None:
+    namenode.write("/f", (4 * KIB,))
+    created = namenode.change(Append, path="/f")
+    assert len(all_pages(namenode, all_chunks=True)[0].found) == 1, "none is allocated"
+    got = namenode.change(m.AddChunk, inode=created.inode, start=4 * KIB)
+    (page,) = all_pages(namenode, all_chunks=True)
+    first, second = page.found
+    assert (first.start, first.length, {r.state for r in first.replicas}) == (0, 4 * KIB, {"good"})
+    assert (second.chunk, second.start, second.length) == (got.chunk, 4 * KIB, 0)
+    assert {(r.node, r.state) for r in second.replicas} == {(t.node, "writing") for t in got.chain}
+    assert (page.files, page.chunks, page.size) == (1, 1, 4 * KIB)
+    assert all_pages(namenode)[0].found == (), "it is no chunk that lacks copies"
 
 
 def test_one_file_and_no_file(namenode: Any) -> None:
