@@ -274,6 +274,23 @@ def test_damage_is_found(number: int, damage: Callable[[Victim], object]) -> Non
     assert set(victim.numbers()) == {number}
 
 
+def test_chunks_lie_beyond_the_size_only_while_a_lease_appends() -> None:
+    victim = Victim()
+    seal_beyond(victim, "/d/grown", 4 * KIB)
+    assert victim.numbers() == []
+    victim.drop("leases", number_key(victim.inode("/d/grown")))
+    assert victim.numbers() == [12]
+
+
+def seal_beyond(v: Victim, path: str, end: int) -> None:
+    """A file that is appended to gets a chunk that its size does not show yet."""
+    inode = v.inode(path)
+    got = v.namenode.change(m.AddChunk, inode=inode, start=end)
+    nodes = tuple(target.node for target in got.chain)
+    sealed = m.SealedChunk(got.chunk, got.generation, end, 10, b"d" * 16, nodes)
+    v.namenode.change(m.AddChunk, inode=inode, start=end + 10, sealed=sealed)
+
+
 def test_a_lost_root_is_a_problem_of_its_own_and_of_what_stood_in_it() -> None:
     victim = Victim()
     victim.drop("inodes", number_key(ROOT))
