@@ -86,8 +86,9 @@ class LmdbTable:
     def open(cls, path: Path, names: Names, map_bytes: int = VIEW_MAP_BYTES) -> LmdbTable:
         """Open the tables of these names in a folder, making what is missing.
 
-        Raises ``Corrupt`` when the check after an unclean end fails, ``NotSupported`` for a
-        folder written by another version, ``StorageFault`` for errors of the disk.
+        Raises ``Corrupt`` when the check after an unclean end fails or the data are none of
+        LMDB's, ``NotSupported`` for a folder written by another version, ``StorageFault`` for
+        errors of the disk.
         """
         try:
             folder = LocalDisk(path)
@@ -96,6 +97,8 @@ class LmdbTable:
             return cls(folder, _open_environment(path, len(names), map_bytes), names)
         except DfsError:
             raise
+        except (lmdb.InvalidError, lmdb.CorruptedError) as error:
+            raise Corrupt(f"the view in {path} is damaged ({error})") from error
         except (OSError, lmdb.Error) as error:
             raise StorageFault(f"cannot open the view in {path}: {error}") from error
 

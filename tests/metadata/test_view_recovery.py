@@ -124,6 +124,19 @@ def test_it_is_made_again_from_the_newest_snapshot_and_the_log(
     assert folder.said == []
 
 
+def test_one_that_was_closed_in_good_order_and_is_no_view_any_more_is_made_again(
+    folder: Folder,
+) -> None:
+    folder.live(60, snapshot=True, cut=True)
+    data = folder.path / "view" / "data.mdb"
+    data.write_bytes(b"\xee" * data.stat().st_size)
+    assert (folder.path / "view" / "CLEAN").exists()
+    folder.check()
+    (line,) = folder.said
+    assert "is damaged" in line
+    assert (folder.path / "view.damaged").exists()
+
+
 def test_it_is_made_again_from_the_first_record(folder: Folder) -> None:
     folder.live(60)
     folder.damage()
