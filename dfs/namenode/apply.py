@@ -170,7 +170,8 @@ def _apply_tree(table: Table, index: int, command: Command) -> None:
         case c.EpochRaised():
             put_number(table, EPOCH, command.epoch)
             begin = get_number(table, NEXT_CHUNK, 1)
-            table.put("skipped", number_key(begin), number_key(command.next_chunk))
+            if begin < command.next_chunk:
+                table.put("skipped", number_key(begin), number_key(command.next_chunk))
             _bump(table, NEXT_CHUNK, command.next_chunk - 1)
         case _:
             raise AssertionError(f"{command!r} is no command of module dfs")

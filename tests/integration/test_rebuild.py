@@ -49,6 +49,7 @@ def test_from_the_log_kept_on_other_machines(machines: Machines) -> None:
     alpha.start("namenode")
     assert alpha.cat("/last") == b"last"
     assert content(machines) == FILES
+    assert "rows, sound" in alpha.minidfs("admin", "fsck").stdout
     alpha.minidfs("put", "-", "/after", stdin=b"after")
     assert alpha.cat("/after") == b"after"
 

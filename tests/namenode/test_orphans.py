@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dfs.limits import DELETE_MAX_REPLICAS, ORPHAN_KEEP_NS, SECOND_NS
-from dfs.namenode.keys import NEXT_CHUNK, get_number, put_number
+from dfs.namenode.apply import apply
+from dfs.namenode.commands import EpochRaised
+from dfs.namenode.keys import EPOCH, NEXT_CHUNK, get_number, put_number
 from dfs.namenode.orphans import skipped_ranges
 from dfs.wire import namespace as m
 from dfs.wire import node as n
@@ -125,6 +127,15 @@ def test_replicas_of_a_later_history_are_set_aside_and_never_deleted(lone_nameno
     assert ordered(lone_namenode) == [39]
     lone_namenode.restart()
     assert skipped_ranges(lone_namenode.table) == [(40, 61 + (1 << 32))]
+
+
+def test_a_higher_epoch_that_jumps_over_no_ids_skips_none(lone_namenode: Any) -> None:
+    """What a rebuilt log ends with: its history goes on."""
+    table = lone_namenode.table
+    put_number(table, NEXT_CHUNK, 40)
+    apply(table, 1, EpochRaised(2, 40))
+    assert skipped_ranges(table) == []
+    assert get_number(table, EPOCH, 0) == 2
 
 
 def test_an_order_to_set_aside_that_fails_is_given_again(lone_namenode: Any) -> None:
