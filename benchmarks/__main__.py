@@ -55,7 +55,7 @@ def main() -> None:
     table = render(rows, command, options.runs)
     sys.stdout.write(table + "\n")
     if options.write:
-        write_page(table)
+        write_page(table, "python -m benchmarks")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN = "<!-- measured by python -m benchmarks: begin -->"
-END = "<!-- measured by python -m benchmarks: end -->"
+BEGIN = "<!-- measured by {}: begin -->"
+END = "<!-- measured by {}: end -->"
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ def render(rows: list[Row], command: str, runs: int) -> str:
     return "\n".join(lines)
 
 
-def write_page(table: str) -> None:
-    """Put the table where the page keeps it."""
+def write_page(table: str, command: str) -> None:
+    """Put the table where the page keeps what this command measures."""
+    begin, end = BEGIN.format(command), END.format(command)
     page = PAGE.read_text()
-    head, rest = page.split(BEGIN)
-    _, tail = rest.split(END)
-    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}")
+    head, rest = page.split(begin)
+    _, tail = rest.split(end)
+    PAGE.write_text(f"{head}{begin}\n{table}\n{end}{tail}")
