@@ -121,6 +121,7 @@ class Steps:
         return sorted(
             f"{node.peer.name}/{name}"
             for node in self.cluster.datanodes
-            for name in self.cluster.disk_of(node).all_names()
+            for disk in self.cluster.disks_of(node)
+            for name in disk.all_names()
             if name.startswith("chunks/") and name.endswith((".chunk", ".tmp"))
         )
