@@ -1,8 +1,8 @@
 """Reading a chunk from its open file, when a datanode on this machine gives out the descriptor.
 
 The bytes go from the file to the reader without passing another process. They are checked
-here as those of a network read are: the hashes at the file's end must give the digest, and
-each slice its hash.
+here as those of a network read are: header and trailer must be those of the chunk, the hashes at
+the file's end must give the digest, and each slice its hash.
 """
 
 from __future__ import annotations
@@ -10,9 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from dfs.checksum import HASH_BYTES, chunk_digest, slice_count, slice_hashes
+from dfs.checksum import HASH_BYTES, slice_count, slice_hashes
 from dfs.client.effects import LocalSlices, ReadLocally
-from dfs.datanode.chunkfile import HEADER_BYTES
+from dfs.datanode.chunkfile import (
+    HEADER_BYTES,
+    TRAILER_BYTES,
+    ReplicaKey,
+    check_identity,
+    decode_footer,
+    decode_header,
+)
 from dfs.errors import Corrupt, StorageFault
 from dfs.limits import SLICE_BYTES
 
@@ -46,11 +53,15 @@ def read_locally(open_chunk: OpenChunkFile, task: ReadLocally) -> LocalSlices:
 
 
 def _read_hashes(file: ChunkFile, task: ReadLocally) -> bytes:
-    hashes = file.read_at(HEADER_BYTES + task.length, HASH_BYTES * slice_count(task.length))
-    identity = (task.cluster, task.chunk, task.generation, task.length)
-    if chunk_digest(*identity, hashes) != task.digest:
-        raise Corrupt(f"{task.endpoint}: the hashes of chunk {task.chunk} are not its own")
-    return hashes
+    """The hashes of a whole and undamaged file: header and trailer are looked at too, since
+    nobody else may ever read this replica."""
+    hashes_bytes = HASH_BYTES * slice_count(task.length)
+    header = decode_header(file.read_at(0, HEADER_BYTES))
+    footer = decode_footer(file.read_at(HEADER_BYTES + task.length, hashes_bytes + TRAILER_BYTES))
+    check_identity(task.cluster, ReplicaKey(task.chunk, task.generation), header, footer)
+    if footer.digest != task.digest:
+        raise Corrupt(f"{task.endpoint}: chunk {task.chunk} is not what was written")
+    return footer.hashes
 
 
 def _read_frame(file: ChunkFile, at: int, length: int, hashes: bytes) -> bytes:

@@ -16,7 +16,7 @@ import pytest
 from dfs.checksum import chunk_digest, slice_hashes
 from dfs.client.effects import ReadLocally
 from dfs.client.local_chunks import read_locally
-from dfs.datanode.chunkfile import HEADER_BYTES
+from dfs.datanode.chunkfile import Footer, Header, ReplicaKey, encode_footer, encode_header
 from dfs.disk import LocalFile
 from dfs.errors import Corrupt, NotFound, StorageFault
 from dfs.limits import DESCRIPTOR_CONNECTIONS_MAX, SLICE_BYTES
@@ -31,7 +31,10 @@ class Served:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "chunk"
         self.hashes = slice_hashes(CONTENT)
-        self.file.write_bytes(bytes(HEADER_BYTES) + CONTENT + self.hashes + b"trailer")
+        key, digest = ReplicaKey(7, 1), chunk_digest("c", 7, 1, len(CONTENT), self.hashes)
+        header = encode_header(Header("c", key, 3, 0, "/a"))
+        footer = encode_footer(Footer(key, len(CONTENT), digest, self.hashes))
+        self.file.write_bytes(header + CONTENT + footer)
         self.path = folder / "fd.sock"
         self.path.touch()  # a process that was killed left it
         self.service = DescriptorService(self.path, self.open)
@@ -66,10 +69,13 @@ def test_a_client_reads_the_file_itself_and_verifies_it(served: Served) -> None:
     slices = read_locally(open_chunk, served.task())
     assert b"".join(slices.frames.values()) == CONTENT
     assert slices.hashes == served.hashes
-    with pytest.raises(Corrupt, match="not its own"):
+    with pytest.raises(Corrupt, match="not what was written"):
         read_locally(open_chunk, served.task(bytes(16)))
     served.file.write_bytes(served.file.read_bytes().replace(CONTENT[:9], b"?" * 9))
     with pytest.raises(Corrupt, match="checksum"):
+        read_locally(open_chunk, served.task())
+    served.file.write_bytes(served.file.read_bytes()[:-40] + bytes(40))
+    with pytest.raises(Corrupt, match="trailer"):
         read_locally(open_chunk, served.task())
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # the service may be closing the last
 
