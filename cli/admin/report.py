@@ -29,9 +29,17 @@ def command(call: Invocation) -> None:
 
 
 def used_and_free(report: Report) -> tuple[int, int]:
-    """Bytes of chunks, and bytes of room, on the nodes that are not dead."""
+    """Bytes of chunks, and bytes of room, on the nodes that are not dead.
+
+    A disk that several nodes of a host share counts once, with the least that one of them says.
+    """
     alive = [node for node in report.nodes if node.state != "dead"]
-    return sum(node.used_bytes for node in alive), sum(node.free_bytes for node in alive)
+    rooms: dict[tuple[str, str], int] = {}
+    for node in alive:
+        for disk in node.disks:
+            place = (node.host, disk.disk)
+            rooms[place] = min(rooms.get(place, disk.free_bytes), disk.free_bytes)
+    return sum(node.used_bytes for node in alive), sum(rooms.values())
 
 
 def work_lines(report: Report) -> list[str]:

@@ -21,7 +21,8 @@ ALL = "all"
 def command(call: Invocation, human: bool) -> None:
     """Show how much room the datanodes have, with -v each of them.
 
-    Every copy of a chunk takes room: the last line says how many bytes of files still fit.
+    Every copy of a chunk takes room: the last line says how many bytes of files still fit. A disk
+    that several datanodes share is in the room of each, and once in the sum.
     """
     report = ask(call.client(), GetReport(), Report)
     alive = [node for node in report.nodes if node.state != "dead"]

@@ -103,7 +103,9 @@ def _open(folders: DataFolders, path: Path, owner: Owner, wall_ns: int, number: 
     folder = open_data_folder(path, owner, wall_ns)
     try:
         store = ChunkStore(folder.disk, owner.cluster, number)
-        found = VolumeFound(str(path), store.scan(), SpaceMeasured(*folder.disk.space()), 0)
+        space = SpaceMeasured(*folder.disk.space())
+        disk = str(path.stat().st_dev)
+        found = VolumeFound(str(path), store.scan(), space, 0, disk=disk)
     except OSError as error:
         folder.close()
         reason = error.message if isinstance(error, DfsError) else error.strerror

@@ -191,6 +191,7 @@ class Registration:
             quarantined=self._inventory.quarantined,
             failed_volumes=volumes.failed,
             largest_free_bytes=volumes.largest_room_bytes,
+            disks=volumes.disks,
         )
         return self._send(register, now_ns)
 
@@ -271,6 +272,7 @@ class Registration:
             failed_volumes=volumes.failed,
             quarantined=self._inventory.quarantined,
             largest_free_bytes=volumes.largest_room_bytes,
+            disks=volumes.disks,
         )
         endpoints = self._me.namenode_endpoints
         return [

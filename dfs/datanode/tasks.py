@@ -62,7 +62,8 @@ class SpaceMeasured(NamedTuple):
 class VolumeFound(NamedTuple):
     """A volume as it was found at the start: with a ``fault`` it was left out and holds nothing.
 
-    ``name`` is its folder, for people; ``reserve_bytes`` of its disk stay free.
+    ``name`` is its folder, for people; ``reserve_bytes`` of its disk stay free. ``disk`` names the
+    disk, which other volumes may share; "" when it is the volume's own.
     """
 
     name: str
@@ -70,6 +71,7 @@ class VolumeFound(NamedTuple):
     space: SpaceMeasured
     reserve_bytes: int
     fault: str = ""
+    disk: str = ""
 
 
 class SlicesRead(NamedTuple):

@@ -4,6 +4,7 @@ Rules of the file:
 
 * A replica lies on exactly one volume. A new one goes where the most room is left beyond
   the reserve; volumes with equally much take turns.
+* Volumes may share a disk: its size and its room count once.
 * What is about to be written counts as used until the disk is measured again, which happens
   with each heartbeat and after a write that found the disk full.
 * A volume that failed stays failed until the process starts again. It takes nothing new and
@@ -31,6 +32,7 @@ from dfs.datanode.tasks import (
 )
 from dfs.events import Action, Note, Work, WorkDone
 from dfs.limits import CHUNK_DEFAULT_BYTES, FAULT_TEXT_MAX
+from dfs.wire.node import DiskRoom
 
 
 class SpaceToken(NamedTuple):
@@ -52,6 +54,7 @@ class _Volume:
     space: SpaceMeasured
     reserve_bytes: int
     fault: str
+    disk: str
     measuring: bool = False
 
     @property
@@ -65,7 +68,9 @@ class Volumes:
     """Which volumes there are, how much room they have, and which of them failed."""
 
     def __init__(self, found: Sequence[VolumeFound]) -> None:
-        self._volumes = [_Volume(v.name, v.space, v.reserve_bytes, v.fault) for v in found]
+        self._volumes = [
+            _Volume(v.name, v.space, v.reserve_bytes, v.fault, v.disk or v.name) for v in found
+        ]
         self._turn = 0
         self._saving: dict[EpochToken, None] = {}
         self._saved = False
@@ -78,12 +83,23 @@ class Volumes:
     @property
     def capacity_bytes(self) -> int:
         """The size of the disks that work."""
-        return sum(v.space.capacity_bytes for v in self._volumes if not v.fault)
+        sizes = {v.disk: v.space.capacity_bytes for v in self._volumes if not v.fault}
+        return sum(sizes.values())
 
     @property
     def room_bytes(self) -> int:
         """Room for chunks: what is free beyond the reserves."""
-        return sum(v.room_bytes for v in self._volumes)
+        return sum(disk.free_bytes for disk in self.disks)
+
+    @property
+    def disks(self) -> tuple[DiskRoom, ...]:
+        """The room on each disk that works: the least that is left to one of its volumes."""
+        rooms: dict[str, int] = {}
+        for volume in self._volumes:
+            if not volume.fault:
+                room_bytes = volume.room_bytes
+                rooms[volume.disk] = min(rooms.get(volume.disk, room_bytes), room_bytes)
+        return tuple(DiskRoom(*room) for room in rooms.items())
 
     @property
     def largest_room_bytes(self) -> int:
@@ -102,8 +118,10 @@ class Volumes:
         if volume.fault or volume.room_bytes < length:
             return None
         self._turn = (best + 1) % count
-        free_bytes = volume.space.free_bytes - length
-        volume.space = volume.space._replace(free_bytes=free_bytes)
+        for other in self._volumes:
+            if other.disk == volume.disk:
+                free_bytes = other.space.free_bytes - length
+                other.space = other.space._replace(free_bytes=free_bytes)
         return best
 
     def is_short(self, volume: int) -> bool:

@@ -138,6 +138,7 @@ class Administration:
             state.free_bytes,
             len(state.replicas),
             state.failed_volumes,
+            state.disks,
         )
 
     def _safe_mode(self, wanted: str, now: Now) -> a.SafeModeIs:

@@ -318,6 +318,7 @@ class NamespaceCore:
             word.sequence,
             word.quarantined,
             word.largest_free_bytes,
+            word.disks,
         )
         full = self._nodes.register(introduction, now.mono_ns)
         self._replication.link_lost(name, now.mono_ns)

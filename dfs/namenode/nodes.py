@@ -29,6 +29,7 @@ from dfs.events import Payload
 from dfs.limits import BAD_REPLICAS_MAX_PER_NODE, UNPROVEN_MAX_PER_NODE
 from dfs.namenode.held import Held, HeldReplicas, Report
 from dfs.wire.namespace import NodeAddress
+from dfs.wire.node import DiskRoom
 
 
 class Health(StrEnum):
@@ -74,6 +75,7 @@ class NodeState:
     quarantined: int = 0
     failed_volumes: tuple[str, ...] = ()
     largest_free_bytes: int = 0
+    disks: tuple[DiskRoom, ...] = ()
 
     @property
     def name(self) -> str:
@@ -111,6 +113,7 @@ class Introduction:
     sequence: int = 0
     quarantined: int = 0
     largest_free_bytes: int = 0
+    disks: tuple[DiskRoom, ...] = ()
 
 
 class Nodes:
@@ -134,7 +137,7 @@ class Nodes:
         old = self._nodes.get(name)
         state = NodeState(word.address, word.free_bytes, word.used_bytes, now_ns, word.link)
         state.quarantined = word.quarantined
-        state.largest_free_bytes = word.largest_free_bytes
+        state.largest_free_bytes, state.disks = word.largest_free_bytes, word.disks
         if old is None:
             self._nodes = dict(sorted((*self._nodes.items(), (name, state))))
             return True

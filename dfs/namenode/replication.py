@@ -97,6 +97,7 @@ class Replication:
                 node.quarantined = message.quarantined
                 node.failed_volumes = message.failed_volumes
                 node.largest_free_bytes = message.largest_free_bytes
+                node.disks = message.disks
             case n.ReportPage():
                 self._reports.page(node, message, event.payload)
             case n.ReplicaNews():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from dfs.wire.codec import Message, message
+from dfs.wire.node import DiskRoom
 
 
 class AdminQuestion(Message, frozen=True):
@@ -137,7 +138,8 @@ class UsagePage(Message, frozen=True):
 
 class NodeReport(msgspec.Struct, frozen=True, array_like=True):
     """A datanode. ``state``: live, stale or dead; ``silent_ns``: since its last heartbeat, -1 when
-    it has not been heard of since the namenode started."""
+    it has not been heard of since the namenode started. ``disks``: where its room is; one of that
+    name and host that several nodes have is the same."""
 
     node: str
     state: str
@@ -148,6 +150,7 @@ class NodeReport(msgspec.Struct, frozen=True, array_like=True):
     free_bytes: int = 0
     replicas: int = 0
     failed_volumes: tuple[str, ...] = ()
+    disks: tuple[DiskRoom, ...] = ()
 
 
 @message(66)

@@ -37,6 +37,13 @@ class LostReplica(msgspec.Struct, frozen=True, array_like=True):
     reason: str
 
 
+class DiskRoom(msgspec.Struct, frozen=True, array_like=True):
+    """Room for chunks on a disk. ``disk`` names it on its host, where other nodes may share it."""
+
+    disk: str
+    free_bytes: int
+
+
 @message(100)
 class Register(Message, frozen=True):
     """A datanode is here. Sent by: datanode, first and after each lost connection.
@@ -50,7 +57,7 @@ class Register(Message, frozen=True):
     ``sequence`` the number of the last news it confirmed; both are 0 when there is none.
     ``quarantined`` counts the bad replicas that the node keeps for people to look at.
     ``failed_volumes`` has a line for each data folder that failed; capacity and room are those
-    of the others.
+    of the others. ``disks`` has each disk once, however many of the folders lie on it.
     """
 
     endpoints: tuple[str, ...]
@@ -66,6 +73,7 @@ class Register(Message, frozen=True):
     quarantined: int = 0
     failed_volumes: tuple[str, ...] = ()
     largest_free_bytes: int = 0
+    disks: tuple[DiskRoom, ...] = ()
 
 
 @message(101)
@@ -107,6 +115,7 @@ class Heartbeat(Message, frozen=True):
     quarantined: int = 0
     failed_volumes: tuple[str, ...] = ()
     largest_free_bytes: int = 0
+    disks: tuple[DiskRoom, ...] = ()
 
 
 @message(106)

@@ -7,7 +7,7 @@ import pytest
 
 from cli.admin.fsck import Findings
 from cli.admin.group import AdminGroup
-from cli.admin.report import report_fields, report_lines
+from cli.admin.report import report_fields, report_lines, used_and_free
 from cli.admin.standing import chunk_fields, replica_list
 from cli.files.df import percent
 from cli.files.du import sums
@@ -20,6 +20,7 @@ from dfs.wire.admin import (
     TableProblem,
     UsagePage,
 )
+from dfs.wire.node import DiskRoom
 from tests.cli.shell import Shell
 
 
@@ -105,7 +106,18 @@ REPORT = Report(
     state="degraded",
     reasons=("datanode-2 is dead",),
     nodes=(
-        NodeReport("datanode-1", "live", "m1:b", "r1", 500_000_000, 1024, 3072, 4),
+        NodeReport(
+            "datanode-1",
+            "live",
+            "m1:b",
+            "r1",
+            500_000_000,
+            1024,
+            3072,
+            4,
+            (),
+            (DiskRoom("8", 3072),),
+        ),
         NodeReport("datanode-2", "dead"),
     ),
     safe_mode="",
@@ -152,6 +164,23 @@ def test_the_report_as_json() -> None:
     first, second = fields["nodes"]
     assert (first["silent_ms"], second["silent_ms"]) == (500, None)
     assert (fields["log_begins"], fields["snapshot"], fields["snapshot_age_ms"]) == (1, None, None)
+
+
+def node(name: str, host: str, *disks: DiskRoom, state: str = "live") -> NodeReport:
+    free_bytes = sum(disk.free_bytes for disk in disks)
+    return NodeReport(name, state, host, "r", 0, 100, free_bytes, 1, (), disks)
+
+
+def test_a_disk_that_nodes_of_a_host_share_counts_once() -> None:
+    nodes = (
+        node("datanode-1", "m1:b", DiskRoom("8", 1000), DiskRoom("9", 50)),
+        node("datanode-2", "m1:b", DiskRoom("8", 990)),
+        node("datanode-3", "m2:b", DiskRoom("8", 300)),
+        node("datanode-4", "m3:b", DiskRoom("8", 7000), state="dead"),
+    )
+    report = msgspec.structs.replace(REPORT, nodes=nodes)
+    assert used_and_free(report) == (300, 990 + 50 + 300)
+    assert [n["free"] for n in report_fields(report)["nodes"]] == [1050, 990, 300, 7000]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import struct
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,7 @@ from dfs.wire.common import Failed, Ok
 from dfs.wire.node import (
     CheckReplica,
     DeleteReplicas,
+    DiskRoom,
     Heartbeat,
     LostReplica,
     QuarantineReplicas,
@@ -79,6 +81,11 @@ def order(node: Node, message: Any, request: int = 900) -> list[Any]:
     return node.said()
 
 
+def on_disk(word: Any, room: int) -> Any:
+    disks = (DiskRoom("/disk-0", room),)
+    return msgspec.structs.replace(word, largest_free_bytes=room, disks=disks)
+
+
 def test_a_node_registers_reports_and_beats(node: Node) -> None:
     node.hold(KEY, b"x" * 100)
     node.hold(ReplicaKey(3, 2), b"y" * 7)
@@ -86,9 +93,8 @@ def test_a_node_registers_reports_and_beats(node: Node) -> None:
     register = sent(node)
     capacity, free = node.disk.space()
     room = free - RESERVE_BYTES
-    assert register.message == Register(
-        ("ipc:///datanode-1",), "host", "rack", capacity, room, 107, 5, 0, largest_free_bytes=room
-    )
+    me = Register(("ipc:///datanode-1",), "host", "rack", capacity, room, 107, 5, 0)
+    assert register.message == on_disk(me, room)
     answer(node, register, Registered(4, SECOND_NS))
     page = sent(node)
     assert page.message == ReportPage(1, 0, True)
@@ -100,8 +106,7 @@ def test_a_node_registers_reports_and_beats(node: Node) -> None:
     assert node.out == []
     node.pass_time(3 * SECOND_NS)
     last = node.disk.space()[1] - RESERVE_BYTES
-    later = Heartbeat(last, 107, capacity, largest_free_bytes=last)
-    first = Heartbeat(room, 107, capacity, largest_free_bytes=room)
+    first, later = (on_disk(Heartbeat(r, 107, capacity), r) for r in (room, last))
     assert node.said() == [first, later, later]
 
 

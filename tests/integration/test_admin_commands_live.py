@@ -56,6 +56,7 @@ def test_room_and_usage(cluster: ClusterHere) -> None:
     assert room["size"] == room["used"] + room["available"]
     assert room["room"] == room["available"] // 3
     assert len(room["nodes"]) == 3
+    assert room["available"] == min(node["available"] for node in room["nodes"]), "one disk"
     lines = cluster.minidfs("df", "-h", "-v").stdout.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == [
         "NODE",

@@ -183,6 +183,18 @@ def test_a_node_that_was_not_heard_of_yet(namenode: Any) -> None:
     assert "datanode-1" in report.safe_mode
 
 
+def test_the_report_says_on_which_disks_the_room_is(namenode: Any) -> None:
+    def disks() -> tuple[n.DiskRoom, ...]:
+        return namenode.ask(a.GetReport()).nodes[0].disks  # type: ignore[no-any-return]
+
+    one, two = n.DiskRoom("8", 5), n.DiskRoom("9", 7)
+    word = n.Register(("tcp://x:1",), "h", "r", 20, 12, 1, 0, 1, disks=(one, two))
+    namenode.tell("datanode-1", word)
+    assert disks() == (one, two)
+    namenode.tell("datanode-1", n.Heartbeat(7, 1, 10, disks=(two,)))
+    assert disks() == (two,)
+
+
 def test_safe_mode_is_switched(namenode: Any) -> None:
     assert namenode.ask(a.SetSafeMode()) == a.SafeModeIs(False, False, "")
     on = namenode.ask(a.SetSafeMode("on"))
