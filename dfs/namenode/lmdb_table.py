@@ -13,6 +13,9 @@ the reads too, so that they see what was written since. Cursors live for one cal
   nothing had happened. The table refuses everything, and the process must end.
 * A damaged file can kill the process that opens it, by signal. So after anything but a
   clean close, which leaves a marker, another process checks the file first.
+* LMDB keeps no checksums. So each row is stored with one, over table, key and row. Reading a
+  row that is not as it was written is a fault; the check above reads all of them. Not detected:
+  a page that the disk never wrote, while the one before still stands in its place.
 * The file has space reserved ahead of its last page, so that deletions can be committed on
   a disk that is full. ``make_room`` tells when the disk has no more of it.
 * ``VERSION`` beside it names engine and format, since py-lmdb bundles two engines whose files
@@ -34,11 +37,15 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
 import lmdb
+import xxhash
 
 from dfs.disk import LocalDisk
 from dfs.errors import Corrupt, DfsError, NotSupported, StorageFault
@@ -49,6 +56,7 @@ from dfs.limits import (
     VIEW_RESIDENT_LOOK_NS,
     VIEW_RESIDENT_MAX_BYTES,
     VIEW_ROOM_BYTES,
+    VIEW_TABLES_MAX,
 )
 from dfs.resident import drop_mapping, resident_file_bytes
 
@@ -61,6 +69,12 @@ CLEAN_FILE = "CLEAN"
 _CHECK_NICENESS = 10
 _ENGINE = 0  # LMDB 0.9
 
+_CHECKSUM_BYTES = 8
+_CHECK_ROWS = (
+    "import sys; from dfs.namenode.lmdb_table import problem_of_rows as problem;"
+    " sys.exit(problem(sys.argv[1]))"
+)
+
 Names: TypeAlias = tuple[str, ...]
 
 
@@ -71,6 +85,7 @@ class LmdbTable:
         self._folder = folder
         self._env = env
         self._failed = False
+        self._why = "the view was closed, or failed earlier: start the namenode again"
         self._reserved_bytes = 0
         self._look_ns = 0
         self._copying = threading.Lock()
@@ -104,14 +119,14 @@ class LmdbTable:
 
     def get(self, table: str, key: bytes) -> bytes | None:
         try:
-            value: bytes | None = self._txn.get(key, db=self._handles[table])
+            stored: bytes | None = self._txn.get(key, db=self._handles[table])
         except lmdb.Error as error:
             raise self._fault(error) from error
-        return value
+        return None if stored is None else self._row(table, key, stored)
 
     def put(self, table: str, key: bytes, value: bytes) -> None:
         try:
-            self._txn.put(key, value, db=self._handles[table])
+            self._txn.put(key, value + _checksum(table, key, value), db=self._handles[table])
         except lmdb.Error as error:
             raise self._fault(error) from error
 
@@ -124,21 +139,28 @@ class LmdbTable:
     def scan(self, table: str, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         try:
             with self._txn.cursor(self._handles[table]) as cursor:
-                return list(islice(cursor, limit)) if cursor.set_range(start) else []
+                found = list(islice(cursor, limit)) if cursor.set_range(start) else []
         except lmdb.Error as error:
             raise self._fault(error) from error
+        return [(key, self._row(table, key, stored)) for key, stored in found]
 
     def last(self, table: str, below: bytes) -> tuple[bytes, bytes] | None:
         try:
             with self._txn.cursor(self._handles[table]) as cursor:
                 found = cursor.prev() if cursor.set_range(below) else cursor.last()
-                row: tuple[bytes, bytes] | None = cursor.item() if found else None
-                return row
+                key, stored = cursor.item()
         except lmdb.Error as error:
             raise self._fault(error) from error
+        return (key, self._row(table, key, stored)) if found else None
+
+    def _row(self, table: str, key: bytes, stored: bytes) -> bytes:
+        row = _unsealed(table, key, stored)
+        if row is None:
+            raise self._fault(Corrupt(_damaged_row(table)))
+        return row
 
     def commit(self) -> None:
-        self._check_usable()
+        self.check_usable()
         try:
             self._txn.commit()
             self._txn = self._env.begin(write=True)
@@ -154,7 +176,7 @@ class LmdbTable:
                 drop_mapping(self._folder.path(DATA_FILE))
 
     def abort(self) -> None:
-        self._check_usable()
+        self.check_usable()
         try:
             self._txn.abort()
             self._txn = self._env.begin(write=True)
@@ -162,7 +184,7 @@ class LmdbTable:
             raise self._fault(error) from error
 
     def make_room(self) -> bool:
-        self._check_usable()
+        self.check_usable()
         try:
             used_bytes = self.used_bytes()
             if self._reserved_bytes - used_bytes < VIEW_ROOM_BYTES // 2:
@@ -211,17 +233,18 @@ class LmdbTable:
         finally:
             self._failed = True
 
-    def _check_usable(self) -> None:
+    def check_usable(self) -> None:
         if self._failed:
-            raise StorageFault("the view was closed, or failed earlier: start the namenode again")
+            raise StorageFault(self._why)
 
     def _fault(self, error: Exception) -> StorageFault:
         """What to raise for an error of LMDB; from now on every call fails."""
         if not self._failed:
             self._failed = True
             self._txn.abort()
-        where = self._folder.path("")
-        return StorageFault(f"the view in {where} failed: {error}; look for a full or bad disk")
+            where = self._folder.path("")
+            self._why = f"the view in {where} failed: {error}; look for a full or bad disk"
+        return StorageFault(self._why)
 
 
 def _open_environment(path: Path, tables: int, map_bytes: int) -> lmdb.Environment:
@@ -273,16 +296,20 @@ def _check_after_unclean_end(folder: LocalDisk) -> None:
 
 
 class DataCheck:
-    """Checks data files in a child process, one at a time; ``stop`` ends it from another thread."""
+    """Checks data files in child processes, one at a time; ``stop`` ends it from another thread."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[str] | None = None
         self._stopped = False
 
     def problem_of(self, path: Path) -> str:
-        """What is wrong with the structure of a data file; "" if nothing is."""
+        """What is wrong with a data file, in its structure or in a row; "" if nothing is."""
+        structure = ["-I", "-m", "lmdb", "verify", "-s", str(path)]
+        return self._complaint(structure) or self._complaint(["-P", "-c", _CHECK_ROWS, str(path)])
+
+    def _complaint(self, arguments: list[str]) -> str:
         with subprocess.Popen(
-            [sys.executable, "-I", "-m", "lmdb", "verify", "-s", str(path)],
+            [sys.executable, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -306,18 +333,59 @@ class DataCheck:
 def read_row(path: Path, table: str, key: bytes) -> bytes | None:
     """One row of a data file that was checked and that nobody writes; raises ``Corrupt``."""
     try:
-        env = lmdb.Environment(
-            str(path), subdir=False, readonly=True, lock=False, max_dbs=1, lib_version=_ENGINE
-        )
-        try:
-            with env.begin() as txn:
-                handle = env.open_db(table.encode(), txn=txn, create=False)
-                row: bytes | None = txn.get(key, db=handle)
-                return row
-        finally:
-            env.close()
+        with _reading(path) as env, env.begin() as txn:
+            handle = env.open_db(table.encode(), txn=txn, create=False)
+            stored = txn.get(key, db=handle)
     except lmdb.Error as error:
         raise Corrupt(f"{path} cannot be read ({error})") from error
+    row = None if stored is None else _unsealed(table, key, stored)
+    if stored is not None and row is None:
+        raise Corrupt(f"{path} cannot be read ({_damaged_row(table)})")
+    return row
+
+
+def problem_of_rows(path: str) -> str | None:
+    """Which row of a data file of sound structure is not as it was written; None if all are.
+
+    For a process of its own, see the module's text.
+    """
+    with _reading(Path(path)) as env, env.begin() as txn:
+        for name in list(txn.cursor().iternext(values=False)):
+            table = name.decode(errors="replace")
+            handle = env.open_db(name, txn=txn, create=False)
+            if any(_unsealed(table, key, stored) is None for key, stored in txn.cursor(handle)):
+                return _damaged_row(table)
+    return None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[lmdb.Environment]:
+    env = lmdb.Environment(
+        str(path),
+        subdir=False,
+        readonly=True,
+        lock=False,
+        max_dbs=VIEW_TABLES_MAX,
+        lib_version=_ENGINE,
+    )
+    try:
+        yield env
+    finally:
+        env.close()
+
+
+def _checksum(table: str, key: bytes, row: bytes) -> bytes:
+    return xxhash.xxh3_64_digest(key + row, zlib.crc32(table.encode()))
+
+
+def _unsealed(table: str, key: bytes, stored: bytes) -> bytes | None:
+    """The row without its checksum; None when that is not the one it was written with."""
+    row = stored[:-_CHECKSUM_BYTES]
+    return row if stored[-_CHECKSUM_BYTES:] == _checksum(table, key, row) else None
+
+
+def _damaged_row(table: str) -> str:
+    return f"a row of table {table!r} is not as it was written"
 
 
 def write_durably(folder: LocalDisk, name: str, content: bytes) -> None:

@@ -43,6 +43,9 @@ class Table(Protocol):
     def make_room(self) -> bool:
         """Reserve space on the disk for the next commits; False when the disk is full."""
 
+    def check_usable(self) -> None:
+        """Raise ``StorageFault`` again when a call did, whoever took it for an answer."""
+
 
 def scan_prefix(
     table: Table, name: str, prefix: bytes, start: bytes = b"", batch: int = 256
@@ -130,6 +133,9 @@ class MemoryTable:
 
     def make_room(self) -> bool:
         return True
+
+    def check_usable(self) -> None:
+        pass
 
     def _set(self, table: str, key: bytes, value: bytes | None) -> None:
         rows, keys = self._rows[table], self._keys[table]

@@ -22,8 +22,9 @@ When nobody waits, space is reserved ahead for log and view. Once the disk has n
 is told so with each view, until there is some again.
 
 An exception anywhere means that what was held is never released and that the
-process must end: the step refuses to run again, and closing it saves nothing. The
-log, read back, then tells what had become durable.
+process must end: the step refuses to run again, and closing it saves nothing. So does
+a view that failed while it was read, even if the core made an answer of it. The log,
+read back, then tells what had become durable.
 """
 
 from __future__ import annotations
@@ -171,6 +172,7 @@ class JournalStep:
             held += self._take(event, now)
         if _is_due(self._core.next_deadline(), now):
             held += self._record(self._core.on_deadline(self._view(), now), "its deadline", now)
+        self._table.check_usable()
         self._log.sync()
         if _is_due(self._commit_deadline(), now):
             self._commit()

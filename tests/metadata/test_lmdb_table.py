@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,52 @@ def test_the_file_is_checked_after_an_unclean_end(tmp_path: Path) -> None:
     table = LmdbTable.open(tmp_path, NAMES)
     assert table.scan("rows", b"", 9) == []
     table.close()
+
+
+def flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+READS: tuple[Callable[[LmdbTable], object], ...] = (
+    lambda table: table.get("rows", b"key"),
+    lambda table: table.scan("rows", b"", 9),
+    lambda table: table.last("rows", b"z"),
+)
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("at", [0, 9, 17])
+def test_a_damaged_row_is_never_returned_and_ends_the_table(
+    tmp_path: Path, at: int, read: Callable[[LmdbTable], object]
+) -> None:
+    """Of a clean end, so that nobody looks at the file first; the next start does."""
+    table = LmdbTable.open(tmp_path, NAMES)
+    table.put("rows", b"key", b"a row of 12.")
+    table.commit()
+    table.close()
+    flip(tmp_path / "data.mdb", (tmp_path / "data.mdb").read_bytes().rindex(b"a row of") + at)
+    table = LmdbTable.open(tmp_path, NAMES)
+    table.check_usable()
+    for call in (lambda: read(table), table.check_usable, table.commit):
+        with pytest.raises(StorageFault, match="a row of table 'rows' is not as it was written"):
+            call()
+    table.close()
+    assert not (tmp_path / "CLEAN").exists()
+    with pytest.raises(Corrupt, match=r"damaged \(a row of table 'rows' is not as"):
+        LmdbTable.open(tmp_path, NAMES)
+    with pytest.raises(Corrupt, match=r"cannot be read \(a row of table 'rows'"):
+        read_row(tmp_path / "data.mdb", "rows", b"key")
+
+
+def test_rows_of_a_renamed_table_are_damaged(tmp_path: Path) -> None:
+    fill(tmp_path, rows=1)
+    kill(tmp_path)
+    data = tmp_path / "data.mdb"
+    data.write_bytes(data.read_bytes().replace(b"rows", b"cows"))
+    with pytest.raises(Corrupt, match="a row of table 'cows' is not as it was written"):
+        LmdbTable.open(tmp_path, NAMES)
 
 
 def test_a_copy_has_the_last_commit_and_nothing_behind_it(tmp_path: Path) -> None:

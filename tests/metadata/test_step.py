@@ -144,6 +144,30 @@ def test_nothing_is_released_when_the_commit_fails() -> None:
     assert [key for key, _ in table.scan("words", b"", 9)] == [b"a", b"b"]
 
 
+class UnreadableTable(MemoryTable):
+    """A view that failed while it was read."""
+
+    broken = False
+
+    def check_usable(self) -> None:
+        if self.broken:
+            raise StorageFault("a row is damaged")
+
+
+def test_what_was_read_from_a_view_that_fails_is_not_released() -> None:
+    """A core answers the one who asked with an error; that is not the end of it."""
+    disk, table = MemoryDisk(), UnreadableTable(table_names(MODULES))
+    step = boot(disk, table)
+    step.run([ask(Set(b"a", 1))], NOW)
+    table.broken = True
+    before = disk.calls.copy()
+    with pytest.raises(StorageFault, match="a row is damaged"):
+        step.run([ask(Set(b"b", 2))], NOW)
+    assert disk.calls == before
+    with pytest.raises(AssertionError, match="ran after one that failed"):
+        step.run([], NOW)
+
+
 def test_a_command_that_cannot_be_applied_tells_its_story() -> None:
     step = boot(MemoryDisk(), new_table())
     with pytest.raises(AssertionError, match=r"record 1: Unset\(word=b'x'\) after .*never set"):

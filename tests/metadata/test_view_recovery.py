@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,64 @@ def test_one_that_was_closed_in_good_order_and_is_no_view_any_more_is_made_again
     (line,) = folder.said
     assert "is damaged" in line
     assert (folder.path / "view.damaged").exists()
+
+
+def zeroed(page: bytearray) -> None:
+    page[:] = bytes(PAGE_BYTES)
+
+
+def nonsense(page: bytearray) -> None:
+    page[:] = b"\xee" * PAGE_BYTES
+
+
+def flipped(at: int) -> Callable[[bytearray], None]:
+    def flip(page: bytearray) -> None:
+        page[at] ^= 0x10
+
+    return flip
+
+
+HARM = {
+    "zeros": zeroed,
+    "nonsense": nonsense,
+    **{f"byte {at}": flipped(at) for at in (10, 18, 2000, 4000, 4090)},
+}
+
+
+@pytest.mark.parametrize("how", HARM)
+def test_damage_to_any_page_is_healed_or_was_to_no_page_in_use(folder: Folder, how: str) -> None:
+    folder.live(200, snapshot=True)
+    folder.live(100)
+    (folder.path / "view" / "CLEAN").unlink()
+    data = folder.path / "view" / "data.mdb"
+    used = data.read_bytes().rstrip(b"\0")
+    pages = -(-len(used) // PAGE_BYTES)
+    os.truncate(data, pages * PAGE_BYTES)
+    healed = 0
+    for number in range(pages):
+        copy = Folder(folder.path.with_name(f"page {number}"))
+        shutil.copytree(folder.path, copy.path, dirs_exist_ok=True)
+        content = bytearray(data.read_bytes())
+        page = content[number * PAGE_BYTES : (number + 1) * PAGE_BYTES]
+        HARM[how](page)
+        content[number * PAGE_BYTES : (number + 1) * PAGE_BYTES] = page
+        (copy.path / "view" / "data.mdb").write_bytes(content)
+        copy.expected = folder.expected
+        copy.check()
+        healed += (copy.path / "view.damaged").exists()
+        shutil.rmtree(copy.path)
+    assert healed
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
+def test_a_view_cut_short_is_healed(folder: Folder, kept: float) -> None:
+    folder.live(60, snapshot=True)
+    folder.live(5)
+    (folder.path / "view" / "CLEAN").unlink()
+    data = folder.path / "view" / "data.mdb"
+    os.truncate(data, int(len(data.read_bytes().rstrip(b"\0")) * kept))
+    folder.check()
+    assert folder.said[0].endswith("the snapshot of record 60 and the log")
 
 
 def test_it_is_made_again_from_the_first_record(folder: Folder) -> None:
