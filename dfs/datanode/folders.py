@@ -56,11 +56,15 @@ class DataFolders:
         return self.disks[min(self.disks)]
 
     def open_sealed(self, chunk: int, generation: int) -> LocalFile:
-        """A sealed replica on whichever volume; raises ``NotFound``, ``OSError``."""
-        path = sealed_path(ReplicaKey(chunk, generation))
-        for disk in self.disks.values():
-            with suppress(FileNotFoundError):
-                return disk.open(path)
+        """A sealed replica on whichever volume; raises ``NotFound``, ``OSError``.
+
+        One that was to be moved aside is not given out, even if the disk did not move it.
+        """
+        key = ReplicaKey(chunk, generation)
+        for number, disk in self.disks.items():
+            if not self.stores[number].is_withdrawn(key):
+                with suppress(FileNotFoundError):
+                    return disk.open(sealed_path(key))
         raise NotFound(f"chunk {chunk} generation {generation} is not held here")
 
     def close(self) -> None:

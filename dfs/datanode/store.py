@@ -11,7 +11,9 @@
 What lies there as ``.tmp`` at the start belongs to writers that are gone and is removed.
 
 ``execute`` runs in several threads at once, never twice at once for the same chunk: the
-lanes of the pool see to that. What is shared between chunks is the cache of footers.
+lanes of the pool see to that. What is shared between chunks is the cache of footers and the
+set of replicas that are *withdrawn*: they are to be moved aside, and their files may be in
+their old place still, for as long as the disk refuses to move them.
 
 The first change that the disk fails (an error other than a lack of space or of the process's
 own means) ends all changes: every later one is refused without asking the disk again,
@@ -63,6 +65,7 @@ class ChunkStore:
         self._disk = disk
         self._volume = volume
         self._failure = ""
+        self._withdrawn: set[ReplicaKey] = set()
         self._unfinished = UnfinishedFiles(disk, cluster)
         self._sealed = SealedFiles(disk, cluster)
         for folder in FOLDERS:
@@ -92,6 +95,10 @@ class ChunkStore:
 
     def execute(self, task: tasks.Task) -> Any:
         """Do one task; the result and the errors are those of its class in ``tasks``."""
+        if isinstance(task, tasks.QuarantineFile):
+            self._withdrawn.add(task.key)
+        elif isinstance(task, tasks.TrashFiles):
+            self._withdrawn.update(task.keys)
         if self._failure and isinstance(task, _CHANGES):
             raise self._failed(f"it failed earlier ({self._failure})")
         try:
@@ -100,6 +107,10 @@ class ChunkStore:
             raise
         except OSError as error:
             raise self._fault(task, error) from error
+
+    def is_withdrawn(self, key: ReplicaKey) -> bool:
+        """Is this replica to be given to nobody, though its file may be there?"""
+        return key in self._withdrawn
 
     def _fault(self, task: tasks.Task, error: OSError) -> DfsError:
         text = f"{type(task).__name__}: {error}"
@@ -128,6 +139,7 @@ class ChunkStore:
             case tasks.SealFile():
                 self._unfinished.seal(task.footer)
                 self._sealed.keep(task.footer)
+                self._withdrawn.discard(task.footer.key)
             case tasks.DropFile():
                 self._unfinished.give_up(task.key)
             case tasks.ReadFooter():
@@ -163,6 +175,7 @@ class ChunkStore:
             with suppress(FileNotFoundError):
                 self._disk.rename(sealed_path(key), f"{target}/{name_of(key)}")
                 changed[folder_of(key)] = None
+            self._withdrawn.discard(key)
         for folder in (*changed, target) if changed else ():
             self._disk.sync_folder(folder)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from dfs.client.core import ClientCore
 from dfs.client.effects import (
     Answer,
@@ -11,8 +13,10 @@ from dfs.client.effects import (
     Fed,
     Heard,
     LinkDown,
+    LocalSlices,
     NoAnswer,
     Operation,
+    ReadLocally,
     Receive,
     Sleep,
     Stream,
@@ -21,8 +25,9 @@ from dfs.client.effects import (
     TimedOut,
 )
 from dfs.client.namenode import NAMENODE
-from dfs.errors import NotFound, Refused
-from dfs.events import LinkLost, Now, Origin, Peer, Received, Role, Send
+from dfs.errors import Corrupt, NotFound, Refused
+from dfs.events import LinkLost, Now, Origin, Peer, Received, Role, Send, Work, WorkDone
+from dfs.limits import LOCAL_READ_NS
 from dfs.wire.common import Failed, Ok, Ping
 
 OTHER = Peer(Role.DATANODE, "datanode-1")
@@ -170,6 +175,73 @@ def test_time_passes_only_as_told() -> None:
     assert core.take_finished() == []
     core.on_deadline(at(40))
     assert collect(core) == [(5, 40)]
+
+
+# Reads of files on this machine.
+
+FRAMES = LocalSlices({0: b"abc"}, b"12345678")
+
+
+def read_once() -> Operation[LocalSlices]:
+    return (yield ReadLocally("fd:/x", "c", 7, 1, 3, b"", b"", ((0, 3),)))
+
+
+def begin_read(core: ClientCore, now_ns: int = 0) -> tuple[int, Work]:
+    number, (work,) = core.start(read_once(), at(now_ns))
+    assert isinstance(work, Work)
+    assert (work.task, work.lane) == (next(read_once()), number)
+    return number, work
+
+
+def test_a_local_read_is_work_and_ends_with_its_result_or_its_fault() -> None:
+    core = ClientCore()
+    number, work = begin_read(core, 10)
+    assert core.next_deadline() == 10 + LOCAL_READ_NS
+    core.handle(WorkDone(work.token, FRAMES), at(20))
+    assert core.take_finished() == [(number, FRAMES, None)]
+    _, work = begin_read(core)
+    core.handle(WorkDone(work.token, error=Corrupt("bad")), at(20))
+    assert collect(core) == [Corrupt]
+    assert core.idle
+
+
+def test_a_local_read_that_takes_too_long_is_given_up_and_its_end_is_dropped() -> None:
+    core = ClientCore()
+    _, slow = begin_read(core)
+    core.on_deadline(at(LOCAL_READ_NS - 1))
+    assert core.take_finished() == []
+    core.on_deadline(at(LOCAL_READ_NS))
+    assert collect(core) == [NoAnswer]
+    core.handle(WorkDone(slow.token, FRAMES), at(LOCAL_READ_NS + 1))
+    assert core.take_finished() == []
+    assert core.idle
+    assert core.next_deadline() is None
+
+
+def test_the_end_of_a_read_that_was_given_up_is_not_taken_for_the_next_one() -> None:
+    def read_twice() -> Operation[LocalSlices]:
+        with suppress(NoAnswer):
+            yield next(read_once())
+        return (yield next(read_once()))
+
+    core = ClientCore()
+    _, (first,) = core.start(read_twice(), at(0))
+    (second,) = core.on_deadline(at(LOCAL_READ_NS))
+    assert isinstance(first, Work)
+    assert isinstance(second, Work)
+    core.handle(WorkDone(first.token, LocalSlices({}, b"")), at(LOCAL_READ_NS))
+    assert core.take_finished() == []
+    core.handle(WorkDone(second.token, FRAMES), at(LOCAL_READ_NS))
+    assert collect(core) == [FRAMES]
+
+
+def test_an_abandoned_local_read_ends_without_a_trace() -> None:
+    core = ClientCore()
+    number, work = begin_read(core)
+    core.abandon(number)
+    core.handle(WorkDone(work.token, FRAMES), at(1))
+    assert core.take_finished() == []
+    assert core.idle
 
 
 def test_a_bug_in_an_operation_is_that_operations_result() -> None:
