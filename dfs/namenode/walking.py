@@ -15,6 +15,9 @@ from dfs.paths import RESERVED, join_path, split_path
 
 Names = tuple[str, ...]
 
+BATCH_ROWS = 16
+"""Entries read at once: most directories have few, and what is read behind them is lost work."""
+
 
 def walk(
     table: Table, path: str, after: str, with_system: bool
@@ -63,5 +66,5 @@ def _children(
     prefix = number_key(inode)
     inside = seen is not None and len(seen) > len(names) and seen[: len(names)] == names
     start = prefix + seen[len(names)].encode() if inside and seen is not None else prefix
-    for key, value in scan_prefix(table, "entries", prefix, start):
+    for key, value in scan_prefix(table, "entries", prefix, start, BATCH_ROWS):
         yield entry_name(key), load_row(EntryRow, value)
