@@ -50,6 +50,7 @@ import xxhash
 from dfs.disk import LocalDisk
 from dfs.errors import Corrupt, DfsError, NotSupported, StorageFault
 from dfs.limits import (
+    VIEW_LOOK_READS,
     VIEW_MAP_BYTES,
     VIEW_MAP_MIN_BYTES,
     VIEW_READERS_MAX,
@@ -88,6 +89,7 @@ class LmdbTable:
         self._why = "the view was closed, or failed earlier: start the namenode again"
         self._reserved_bytes = 0
         self._look_ns = 0
+        self._reads = 0
         self._copying = threading.Lock()
         try:
             with env.begin(write=True) as txn:
@@ -122,6 +124,7 @@ class LmdbTable:
             stored: bytes | None = self._txn.get(key, db=self._handles[table])
         except lmdb.Error as error:
             raise self._fault(error) from error
+        self._count_reads(1)
         return None if stored is None else self._row(table, key, stored)
 
     def put(self, table: str, key: bytes, value: bytes) -> None:
@@ -142,6 +145,7 @@ class LmdbTable:
                 found = list(islice(cursor, limit)) if cursor.set_range(start) else []
         except lmdb.Error as error:
             raise self._fault(error) from error
+        self._count_reads(len(found))
         return [(key, self._row(table, key, stored)) for key, stored in found]
 
     def last(self, table: str, below: bytes) -> tuple[bytes, bytes] | None:
@@ -166,10 +170,17 @@ class LmdbTable:
             self._txn = self._env.begin(write=True)
         except lmdb.Error as error:
             raise self._fault(error) from error
-        self._drop_pages(time.monotonic_ns())
 
-    def _drop_pages(self, now_ns: int) -> None:
-        """Now and then: give the pages of the map back, when the process has many of files."""
+    def _count_reads(self, rows: int) -> None:
+        """After so many rows: give the pages of the map back, when the process has many of files.
+
+        Not oftener than every few seconds: what is in use comes back page by page.
+        """
+        self._reads += rows
+        if self._reads < VIEW_LOOK_READS:
+            return
+        self._reads = 0
+        now_ns = time.monotonic_ns()
         if now_ns >= self._look_ns:
             self._look_ns = now_ns + VIEW_RESIDENT_LOOK_NS
             if resident_file_bytes() > VIEW_RESIDENT_MAX_BYTES:

@@ -13,6 +13,7 @@ from dfs.errors import Corrupt, NotSupported, StorageFault
 from dfs.limits import VIEW_ROOM_BYTES
 from dfs.namenode import lmdb_table
 from dfs.namenode.lmdb_table import DataCheck, LmdbTable, read_row
+from dfs.resident import drop_mapping
 
 NAMES = ("rows",)
 PAGE_BYTES = 4096
@@ -179,6 +180,14 @@ def test_pages_are_given_back_and_nothing_changes(
     """Reads and commits behind it are as before, those of the open transaction included."""
     monkeypatch.setattr(lmdb_table, "VIEW_RESIDENT_MAX_BYTES", 0)
     monkeypatch.setattr(lmdb_table, "VIEW_RESIDENT_LOOK_NS", 0)
+    monkeypatch.setattr(lmdb_table, "VIEW_LOOK_READS", 50)
+    dropped: list[int] = []
+
+    def drop(path: Path) -> int:
+        dropped.append(drop_mapping(path))
+        return dropped[-1]
+
+    monkeypatch.setattr(lmdb_table, "drop_mapping", drop)
     table = LmdbTable.open(tmp_path, NAMES)
     expected = {}
     for turn in range(20):
@@ -191,6 +200,7 @@ def test_pages_are_given_back_and_nothing_changes(
         assert dict(table.scan("rows", b"", 1000)) == expected
     table.commit()
     table.close()
+    assert len(dropped) > 10
     table = LmdbTable.open(tmp_path, NAMES)
     assert dict(table.scan("rows", b"", 1000)) == expected
     table.close()
