@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.cluster.plan import Wanted, make_plan
+from cli.doctor.here import _running_since_ns as running_since_ns
 from cli.doctor.here import judge_age, judge_folder, judge_ports, judge_processes
 from cli.doctor.machine import (
     file_system,
@@ -20,13 +21,17 @@ from cli.doctor.machine import (
     judge_space,
     judge_sync,
     judge_sync_time,
+    machine,
 )
 from cli.doctor.software import POLARS, judge_import, judge_packages, judge_python
+from cli.doctor.software import _import as import_code
+from cli.doctor.software import _installed as installed
 from cli.doctor.verdict import Check, Verdict
 from dfs.config import render
 from dfs.limits import GIB, MIB, MS_NS, SECOND_NS
 from dfs.local.layout import Home, write_file
 from dfs.local.notes import mark_stopped
+from dfs.local.processes import Process
 from tests.cli.shell import Shell
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
@@ -149,3 +154,24 @@ def test_a_damaged_configuration_fails_and_the_rest_is_still_checked(shell: Shel
     home.local_file.write_text("nonsense", encoding="ascii")
     found = verdicts(shell, 1)
     assert (found["configuration"], found["local.json"], found["home"]) == ("fail", "fail", "ok")
+
+
+def test_a_machine_that_does_not_tell_is_asked_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(path: Path, *_: object, **__: object) -> str:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    checks = {check.name: check for check in machine(tmp_path, None)}
+    assert "memory" in checks
+    assert running_since_ns({"a-1": Process(1, "5")}) == {}
+
+
+def test_a_package_that_is_not_there_has_no_version() -> None:
+    assert installed("no-such-package-anywhere") is None
+
+
+def test_an_import_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.doctor.software.IMPORT_LIMIT_S", 0.01)
+    assert import_code("import time; time.sleep(60)") == (1, "it takes more than 0.01 s")

@@ -370,3 +370,24 @@ def test_unusable_arguments_are_named(client: Client) -> None:
         client.write_bytes("/f", b"", replicaton=2)  # type: ignore[call-arg]
     with pytest.raises(DfsError, match="NUL"):
         client.stat("/a\0b")
+
+
+def test_a_sync_that_breaks_discards_the_file() -> None:
+    client, transport = dumb_client()
+    file = client.open("/f", "wb")
+    file.write(b"one")
+    transport.broken = OSError("the socket is gone")
+    with pytest.raises(OSError, match="the socket is gone"):
+        file.sync()
+    assert file.closed
+
+
+def test_a_file_forgotten_after_its_client_was_closed_asks_nobody() -> None:
+    client, transport = dumb_client()
+    file = client.open("/f", "wb")
+    client.close()
+    assert transport.closed.wait(5)
+    heard = len(transport.cluster.namenode.heard)
+    file.discard()
+    assert file.closed
+    assert len(transport.cluster.namenode.heard) == heard

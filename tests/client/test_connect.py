@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dfs
+from dfs.client.connect import _user_name as user_name
 from dfs.client.connect import connect
 
 
@@ -60,3 +61,8 @@ def test_the_public_names_are_there() -> None:
         assert getattr(dfs, name).__name__ == name
     with pytest.raises(AttributeError, match="nonsense"):
         _ = dfs.nonsense  # type: ignore[attr-defined]
+
+
+def test_a_user_without_a_name_is_called_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 987_654_321)
+    assert user_name() == "987654321"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,3 +131,22 @@ def test_a_process_that_ignores_term_is_killed(home: Home) -> None:
     assert process is not None
     assert stop([process], grace_ns=1) == [process]
     assert child.wait() == -signal.SIGKILL
+
+
+def test_a_process_that_nobody_can_note_is_not_left_running(home: Home) -> None:
+    shutil.rmtree(home.pid_file("a-1").parent)
+    begun = home.folder / "pid"
+    code = "import os, pathlib, signal; pathlib.Path('pid').write_text(str(os.getpid()));"
+    with pytest.raises(FileNotFoundError):
+        start(home, "a-1", [sys.executable, "-c", f"{code} signal.pause()"])
+    assert not begun.exists() or identify(int(begun.read_text() or 0)) is None
+
+
+def test_a_signal_to_a_number_that_nobody_has_goes_nowhere(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    process = identify(sleeper.pid)
+    assert process is not None
+    sleeper.kill()
+    sleeper.wait()
+    assert not send_signal(process, signal.SIGTERM)

@@ -319,3 +319,24 @@ def test_room_is_reserved_ahead_and_does_not_disturb(tmp_path: Path) -> None:
     table.close()
     with pytest.raises(StorageFault, match="closed"):
         table.make_room()
+
+
+def test_every_fault_of_the_library_is_a_fault_of_the_storage_and_the_last(tmp_path: Path) -> None:
+    acts: list[Callable[[LmdbTable], object]] = [
+        lambda table: table.get("rows", b""),
+        lambda table: table.put("rows", b"", b""),
+        lambda table: table.scan("rows", b"", 1),
+        lambda table: table.last("rows", b"x"),
+        LmdbTable.commit,
+        LmdbTable.abort,
+        LmdbTable.make_room,
+        LmdbTable.close,
+    ]
+    for number, act in enumerate(acts):
+        table = LmdbTable.open(tmp_path / str(number), NAMES)
+        table._txn.abort()
+        table._env.close()
+        with pytest.raises(StorageFault):
+            act(table)
+        with pytest.raises(StorageFault):
+            table.commit()

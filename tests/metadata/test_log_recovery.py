@@ -13,6 +13,7 @@ from dfs.errors import Corrupt, DfsError, NotSupported, Refused, StorageFault
 from dfs.log_format import HEADER_BYTES, Record, read_record
 from dfs.namenode.command_codec import CommandCodec
 from dfs.namenode.log import Log
+from dfs.namenode.log_recovery import storage_faults
 from dfs.testing.disk import MemoryDisk
 from tests.metadata.counting import (
     CLUSTER,
@@ -265,3 +266,13 @@ def test_power_cuts_at_any_call_lose_nothing_synced(
         assert found == list(range(1, len(found) + 1))
         assert synced <= len(found) <= max(synced, appended)
         synced = len(found)
+
+
+def test_errors_of_the_system_become_faults_and_other_errors_stay() -> None:
+    with (
+        pytest.raises(StorageFault, match=r"^cannot read it: No such file"),
+        storage_faults("cannot read it"),
+    ):
+        raise FileNotFoundError(2, "No such file")
+    with pytest.raises(Corrupt), storage_faults("cannot read it"):
+        raise Corrupt("a bad byte")

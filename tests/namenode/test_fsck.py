@@ -368,3 +368,12 @@ def test_changes_between_slices_are_no_problem() -> None:
                 m.PutInline, path=f"/{folder}/f", content=b"1", digest=b"1" * 16, overwrite=True
             )
     assert not fsck.cursor
+
+
+def test_a_name_that_is_too_long_is_none() -> None:
+    victim = Victim()
+    parent, inode = victim.inode("/d"), victim.inode("/d/empty")
+    victim.drop("entries", entry_key(parent, "empty"))
+    put_row(victim.table, "entries", entry_key(parent, "a" * 256), EntryRow(inode, False, 1))
+    victim.edit("inodes", number_key(inode), InodeRow, name="a" * 256)
+    assert set(victim.numbers()) == {8}

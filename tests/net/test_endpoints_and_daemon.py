@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -192,3 +193,10 @@ def test_a_daemon_that_fails_says_why(
     assert text in err
     assert ("Traceback" in err) == (how == "bug")
     assert not (tmp_path / "x.pid").exists()
+
+
+def test_a_host_without_a_boot_id_is_known_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfs.endpoints._BOOT_ID", tmp_path / "none")
+    assert host_id() == f"{socket.gethostname()}:"

@@ -259,3 +259,10 @@ def test_what_was_ordered_and_did_not_happen_can_be_taken_back() -> None:
     disk.gone()
     disk.open("f").sync()
     assert not disk.has_unsynced_writes("")
+
+
+def test_a_file_that_gets_no_room_is_not_made(tmp_path: Path) -> None:
+    disk = LocalDisk(tmp_path)
+    with pytest.raises(OSError, match=r"\[Errno"):
+        disk.create("large", preallocate_bytes=(1 << 63) - 1)
+    assert disk.names("") == []
