@@ -115,7 +115,7 @@ class Home:
             return None
         try:
             return msgspec.json.decode(data, type=LocalCluster)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"{self.local_file} is damaged ({error}): remove it, 'minidfs up' makes a new one",
                 str(self.local_file),

@@ -48,6 +48,28 @@ def test_other_folders_are_refused_and_left_alone(text: str, says: str) -> None:
     assert disk.content("VERSION").decode() == text
 
 
+def test_no_damaged_byte_lets_a_folder_pass_for_another() -> None:
+    """The format may be read as an older one and the date as another, and one end of
+    a line is as good as another; nothing else passes."""
+    disk = MemoryDisk()
+    claim(disk, "d", OWNER, WALL_NS)
+    good = disk.content("VERSION")
+    named = good.index(b"cluster "), good.index(b"created ")
+    for at in range(len(good)):
+        for bit in range(8):
+            disk.flip_bit("VERSION", at, bit)
+            damaged = disk.content("VERSION")
+            assert damaged != good
+            try:
+                claim(disk, "d", OWNER, WALL_NS)
+            except ConfigError:
+                pass
+            else:
+                assert good[at] == ord("\n") or not named[0] <= at < named[1]
+            assert disk.content("VERSION") == damaged
+            disk.flip_bit("VERSION", at, bit)
+
+
 def test_a_folder_with_things_in_it_is_never_formatted(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear ann")
     with pytest.raises(ConfigError, match="not empty"):

@@ -40,6 +40,25 @@ def test_a_damaged_memory_is_named(home: Home, text: str) -> None:
         home.load_local()
 
 
+def test_no_damaged_byte_of_it_is_more_than_one_line(home: Home) -> None:
+    home.save_local(LocalCluster(2, 1, {"datanode-1": "127.0.0.1:20001"}))
+    good = home.local_file.read_bytes()
+    told: list[str] = []
+    for at in range(len(good)):
+        for bits in (0x01, 0x80, 0xFF):
+            home.local_file.write_bytes(good[:at] + bytes([good[at] ^ bits]) + good[at + 1 :])
+            try:
+                home.load_local()
+            except ConfigError as error:
+                told.append(str(error))
+        home.local_file.write_bytes(good[:at])
+        if at < len(good) - 1:
+            with pytest.raises(ConfigError, match=r"local\.json is damaged"):
+                home.load_local()
+    assert len(told) > len(good)
+    assert not any("\n" in line for line in told)
+
+
 def test_two_starts_at_a_time_are_refused(home: Home) -> None:
     with home.locked(), pytest.raises(Unavailable, match="another 'up', 'down'"):
         home.locked().__enter__()
