@@ -219,3 +219,14 @@ def _load_sync_file_range() -> ctypes._NamedFuncPointer | None:
 
 
 _sync_file_range = _load_sync_file_range()
+
+
+def write_durably(disk: Disk, name: str, content: bytes) -> None:
+    """Make a small file that is not there yet."""
+    file = disk.create(name)
+    try:
+        file.write_at(0, content)
+        file.sync()
+    finally:
+        file.close()
+    disk.sync_folder(name.rpartition("/")[0])

@@ -19,9 +19,13 @@ from pathlib import Path
 from dfs.disk import LocalDisk
 from dfs.errors import Corrupt, Exists, NotFound, NotSupported, Refused
 from dfs.limits import SECOND_NS
+from dfs.namenode.apply import MODULE
 from dfs.namenode.command_codec import CommandCodec
+from dfs.namenode.commands import EpochRaised
 from dfs.namenode.folder import claim_namenode_folder
-from dfs.namenode.lmdb_table import VERSION
+from dfs.namenode.journal import META
+from dfs.namenode.keys import EPOCH, NEXT_CHUNK, number_of
+from dfs.namenode.lmdb_table import VERSION, read_row
 from dfs.namenode.log import FOLDER as LOG_FOLDER
 from dfs.namenode.log import Log
 from dfs.namenode.log_recovery import storage_faults
@@ -109,7 +113,7 @@ def restore(place: Path, cluster: str, source: Path, wall_ns: int) -> Restored:
             new = place / _NEW_FOLDER
             shutil.rmtree(new, ignore_errors=True)
             write_view(LocalDisk(new / VIEW_FOLDER), pieces(LocalDisk(source), DATA_FILE))
-            Log.begin(LocalDisk(new), CommandCodec(()), cluster, manifest.index + 1).close()
+            _begin_log(LocalDisk(new), manifest, source / DATA_FILE, wall_ns)
             aside = _move_aside(folder.disk, wall_ns)
             folder.disk.rename(f"{_NEW_FOLDER}/{VIEW_FOLDER}", VIEW_FOLDER)
             folder.disk.sync_folder("")
@@ -119,6 +123,24 @@ def restore(place: Path, cluster: str, source: Path, wall_ns: int) -> Restored:
     finally:
         folder.close()
     return Restored(manifest, aside)
+
+
+def _begin_log(disk: LocalDisk, manifest: Manifest, data: Path, wall_ns: int) -> None:
+    """A log behind the backup; its first record raises the epoch.
+
+    What datanodes have kept of the records that once stood there is of another history, and told
+    by its lower epoch. The clock makes a later restore of the same backup higher still.
+    """
+    epoch = max(_number(data, EPOCH) + 1, wall_ns // SECOND_NS)
+    log = Log.begin(disk, CommandCodec((MODULE,)), manifest.cluster, manifest.index + 1)
+    log.append([EpochRaised(epoch, _number(data, NEXT_CHUNK))])
+    log.sync()
+    log.close()
+
+
+def _number(data: Path, key: bytes) -> int:
+    row = read_row(data, META, key)
+    return 1 if row is None else number_of(row)
 
 
 def _move_aside(disk: LocalDisk, wall_ns: int) -> Path | None:

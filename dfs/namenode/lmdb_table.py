@@ -47,7 +47,7 @@ from typing import TypeAlias
 import lmdb
 import xxhash
 
-from dfs.disk import LocalDisk
+from dfs.disk import LocalDisk, write_durably
 from dfs.errors import Corrupt, DfsError, NotSupported, StorageFault
 from dfs.limits import (
     VIEW_LOOK_READS,
@@ -397,14 +397,3 @@ def _unsealed(table: str, key: bytes, stored: bytes) -> bytes | None:
 
 def _damaged_row(table: str) -> str:
     return f"a row of table {table!r} is not as it was written"
-
-
-def write_durably(folder: LocalDisk, name: str, content: bytes) -> None:
-    """Make a small file; what it is about must be complete."""
-    file = folder.create(name)
-    try:
-        file.write_at(0, content)
-        file.sync()
-    finally:
-        file.close()
-    folder.sync_folder("")

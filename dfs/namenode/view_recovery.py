@@ -18,7 +18,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable
 
-from dfs.disk import Disk, LocalDisk
+from dfs.disk import Disk, LocalDisk, write_durably
 from dfs.errors import Corrupt
 from dfs.namenode.journal import get_applied_index
 from dfs.namenode.lmdb_table import (
@@ -28,7 +28,6 @@ from dfs.namenode.lmdb_table import (
     VERSION_FILE,
     LmdbTable,
     Names,
-    write_durably,
 )
 from dfs.namenode.log import FOLDER as LOG_FOLDER
 from dfs.namenode.log_recovery import find_end, first_index, storage_faults

@@ -26,6 +26,11 @@ def refused(cluster: ClusterHere, code: int, *arguments: str | Path) -> str:
     return ended.stderr
 
 
+def epoch_obeyed(cluster: ClusterHere) -> int:
+    """The epoch of the namenode that the datanode obeys."""
+    return int((cluster.folder / "datanode-1" / "EPOCH").read_text("ascii"))
+
+
 def test_metadata_come_back_from_a_backup(own_cluster: ClusterHere, tmp_path: Path) -> None:
     cluster, backup = own_cluster, tmp_path / "backup"
     cluster.minidfs("up", "--nodes", "1")
@@ -50,6 +55,8 @@ def test_metadata_come_back_from_a_backup(own_cluster: ClusterHere, tmp_path: Pa
 
     assert "before-restore-" in cluster.minidfs("admin", "restore", backup).stdout
     cluster.minidfs("up")
+    first_epoch = epoch_obeyed(cluster)
+    assert first_epoch > 1  # whatever was kept of the old history is told from the new one
     assert cluster.names("/") == ["big", "small"]
     assert cluster.cat("/small") == b"inline"
     assert cluster.run("minidfs", "get", "/big", tmp_path / "big").returncode == 0
@@ -62,3 +69,4 @@ def test_metadata_come_back_from_a_backup(own_cluster: ClusterHere, tmp_path: Pa
     assert "restored record" in cluster.minidfs("admin", "restore", backup).stdout
     cluster.minidfs("up")
     assert cluster.names("/") == ["big", "small"]
+    assert epoch_obeyed(cluster) > first_epoch
