@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dfs.disk import Disk, LocalDisk
+from dfs.disk import Disk, LocalDisk, write_whole
 from dfs.errors import ConfigError, StorageFault
 from dfs.limits import SECOND_NS
 
@@ -150,11 +150,4 @@ def _read_version(disk: Disk, where: str, wanted: str) -> dict[str, str]:
 
 def _write_version(disk: Disk, title: str, fields: dict[str, str]) -> None:
     text = "\n".join([title, *(f"{name} {value}" for name, value in fields.items()), ""])
-    file = disk.create(f"{_VERSION}.tmp")
-    try:
-        file.write_at(0, text.encode())
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(f"{_VERSION}.tmp", _VERSION)
-    disk.sync_folder("")
+    write_whole(disk, _VERSION, text.encode())

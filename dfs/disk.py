@@ -20,6 +20,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -229,4 +230,19 @@ def write_durably(disk: Disk, name: str, content: bytes) -> None:
         file.sync()
     finally:
         file.close()
+    disk.sync_folder(name.rpartition("/")[0])
+
+
+def write_whole(disk: Disk, name: str, content: bytes) -> None:
+    """Write a small file durably: it is there whole or not at all."""
+    temporary = f"{name}.tmp"
+    with suppress(FileNotFoundError):
+        disk.unlink(temporary)
+    file = disk.create(temporary)
+    try:
+        file.write_at(0, content)
+        file.sync()
+    finally:
+        file.close()
+    disk.rename(temporary, name)
     disk.sync_folder(name.rpartition("/")[0])

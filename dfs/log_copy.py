@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dfs.disk import Disk, File
+from dfs.disk import Disk, File, write_whole
 from dfs.errors import Corrupt, NotFound, StorageFault
 from dfs.events import Payload
 from dfs.limits import LOG_PIECE_BYTES
@@ -247,7 +247,7 @@ class LogCopy:
         return int(text) if text.isdecimal() else 0
 
     def _save_epoch(self, epoch: int) -> None:
-        replace_file(self._disk, f"{self._folder}/{_EPOCH}", b"%d\n" % epoch)
+        write_whole(self._disk, f"{self._folder}/{_EPOCH}", b"%d\n" % epoch)
         self.epoch = epoch
 
 
@@ -259,18 +259,3 @@ def _chained(data: bytes, index: int, previous: int) -> Iterator[Record]:
             return
         yield record
         offset, index, previous = record.end, index + 1, record.checksum
-
-
-def replace_file(disk: Disk, name: str, content: bytes) -> None:
-    """Write a small file anew, durably and at once."""
-    temporary = f"{name}.tmp"
-    if disk.exists(temporary):
-        disk.unlink(temporary)
-    file = disk.create(temporary)
-    try:
-        file.write_at(0, content)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(temporary, name)
-    disk.sync_folder(name.rpartition("/")[0])

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from dfs.datanode.log_keeper import KeeperAnswer, KeeperWork
-from dfs.disk import Disk
+from dfs.disk import Disk, write_whole
 from dfs.errors import DfsError, NotFound, StorageFault
 from dfs.events import Payload
 from dfs.limits import LOG_SEGMENT_BYTES
-from dfs.log_copy import LogCopy, replace_file
+from dfs.log_copy import LogCopy
 from dfs.wire.keeper import (
     AppendLog,
     BeginLog,
@@ -114,7 +114,7 @@ class LogCopies:
     def _switch(self, copy: LogCopy) -> None:
         """Let the second copy take the place of the first; after an error nobody knows which."""
         self._failed = True
-        replace_file(self._disk, _CURRENT, self._filling_name.encode())
+        write_whole(self._disk, _CURRENT, self._filling_name.encode())
         self._failed = False
         old, self._current, self._filling = self._current, copy, None
         if old is not None:

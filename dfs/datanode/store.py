@@ -39,7 +39,7 @@ from dfs.datanode.chunkfile import (
 )
 from dfs.datanode.sealed import SealedFiles
 from dfs.datanode.unfinished import UnfinishedFiles
-from dfs.disk import Disk
+from dfs.disk import Disk, write_whole
 from dfs.errors import Corrupt, DfsError, NotFound, StorageFault
 
 FOLDERS = ("chunks", "trash", "quarantine")
@@ -219,17 +219,7 @@ class ChunkStore:
         return int(text)
 
     def _save_epoch(self, epoch: int) -> None:
-        temporary = f"{_EPOCH}.tmp"
-        with suppress(FileNotFoundError):
-            self._disk.unlink(temporary)
-        file = self._disk.create(temporary)
-        try:
-            file.write_at(0, b"%d\n" % epoch)
-            file.sync()
-        finally:
-            file.close()
-        self._disk.rename(temporary, _EPOCH)
-        self._disk.sync_folder("")
+        write_whole(self._disk, _EPOCH, b"%d\n" % epoch)
 
 
 def _keys_in(names: list[str]) -> list[ReplicaKey]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dfs.disk import LocalDisk
+from dfs.disk import LocalDisk, write_whole
 from dfs.errors import Corrupt, Exists, NotFound, NotSupported, Refused
 from dfs.limits import SECOND_NS
 from dfs.namenode.apply import MODULE
@@ -31,7 +31,7 @@ from dfs.namenode.log import Log
 from dfs.namenode.log_recovery import storage_faults
 from dfs.namenode.manifest import MANIFEST_MAX_BYTES, Manifest, parse
 from dfs.namenode.snapshot_store import FOLDER as SNAPSHOTS_FOLDER
-from dfs.namenode.snapshot_store import pieces, problem_of_data, write_whole
+from dfs.namenode.snapshot_store import pieces, problem_of_data
 from dfs.namenode.view_copier import LmdbCopier
 from dfs.namenode.view_recovery import DAMAGED_FOLDER, VIEW_FOLDER, write_view
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dfs.config import Config
 from dfs.config_file import role_folder
-from dfs.data_folder import DataFolder, Owner, open_data_folder
+from dfs.data_folder import DataFolder
 from dfs.disk import Disk
 from dfs.endpoints import NAMENODE_ID, bind_endpoints
 from dfs.errors import ConfigError, DfsError, StorageFault
@@ -25,6 +25,7 @@ from dfs.events import Peer, Role
 from dfs.limits import LOG_SEGMENT_BYTES
 from dfs.log_copy import LogCopy
 from dfs.namenode import commands as c
+from dfs.namenode.folder import claim_namenode_folder
 from dfs.namenode.journal import apply_table, open_journal, put_applied_index, table_names
 from dfs.namenode.keys import EPOCH, NEXT_CHUNK, InodeRow, get_number, load_row
 from dfs.namenode.lmdb_table import LmdbTable
@@ -34,13 +35,13 @@ from dfs.namenode.module import Command, Module
 from dfs.namenode.rebuilder import BeginCopy, Outcome, Rebuilder, Wanted, WriteRecords
 from dfs.namenode.salvage import Defaults, Salvage
 from dfs.namenode.table import Table, scan_prefix
+from dfs.namenode.view_recovery import VIEW_FOLDER
 from dfs.namenode.writing import GROUP
 from dfs.net.loop import Loop, read_clock
 from dfs.net.pool import Pool
 from dfs.net.step import PlainStep
 from dfs.net.transport import ZmqTransport
 
-VIEW_FOLDER = "view"
 _COMMIT_EVERY_RECORDS = 10_000
 
 
@@ -109,8 +110,7 @@ def _new_folder(place: Path, cluster: str) -> Iterator[DataFolder]:
     path = place.with_name(f"{place.name}.rebuilding")
     if path.exists():
         shutil.rmtree(path)
-    owner = Owner("namenode", NAMENODE_ID, cluster, (LOG_FOLDER, VIEW_FOLDER))
-    folder = open_data_folder(path, owner, read_clock().wall_ns)
+    folder = claim_namenode_folder(path, cluster, read_clock().wall_ns)
     try:
         yield folder
         if place.exists():

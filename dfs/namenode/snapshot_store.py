@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Protocol, assert_never
 
-from dfs.disk import Disk, File
+from dfs.disk import Disk, File, write_whole
 from dfs.errors import Corrupt, DfsError, NoRoom, NotSupported, Refused, StorageFault
 from dfs.limits import FRAME_BYTES, SNAPSHOT_RESERVE_BYTES
 from dfs.namenode.log_recovery import storage_faults
@@ -220,21 +220,6 @@ def data_name(index: int) -> str:
 def manifest_name(index: int) -> str:
     """The file of a snapshot's manifest."""
     return f"{FOLDER}/{index:020}{_MANIFEST}"
-
-
-def write_whole(disk: Disk, name: str, content: bytes) -> None:
-    """Write a small file durably: it is there whole or not at all."""
-    temporary = f"{name}.tmp"
-    with suppress(FileNotFoundError):
-        disk.unlink(temporary)
-    file = disk.create(temporary)
-    try:
-        file.write_at(0, content)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(temporary, name)
-    disk.sync_folder(name.rpartition("/")[0])
 
 
 def size_of(disk: Disk, name: str) -> int:
