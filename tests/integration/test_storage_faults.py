@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -273,6 +274,7 @@ def test_full_folders_full_nodes_and_a_full_cluster_recover_by_themselves(tmp_pa
             cluster.minidfs("up", "--nodes", "2", "--chunk-size", "1M")
             with connect(cluster) as fs:
                 for _ in range(2):
+                    until(lambda: room(cluster) >= 88 * MIB)  # as the last heartbeats told it
                     stored = put_until_full(cluster, fs, content, 92 // 3)
                     assert len(stored) >= 60 // 3
                     for name in sizes:  # each took its part, and no reserve was touched
@@ -285,6 +287,12 @@ def test_full_folders_full_nodes_and_a_full_cluster_recover_by_themselves(tmp_pa
                     until(lambda: not any(files_in_use(disks)))
         finally:
             cluster.minidfs("down", code=None)
+
+
+def room(cluster: ClusterHere) -> int:
+    """The bytes of chunks that the namenode believes to fit."""
+    available: int = json.loads(cluster.minidfs("df", "--json").stdout)["available"]
+    return available
 
 
 def files_in_use(disks: Path) -> Iterator[Path]:
