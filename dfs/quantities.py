@@ -1,4 +1,4 @@
-"""Sizes and times as people write them: ``64K``, ``16M``, ``1G``; ``100ms``, ``10s``, ``5m``.
+"""Quantities as people write them: ``64K``, ``16M``, ``1G``; ``100ms``, ``10s``; ``1 file``.
 
 There is one spelling for each quantity. Sizes are powers of 1024 and carry one letter, so
 ``MB`` (which means a million bytes to some and 1024² to others) is refused. Times always
@@ -83,3 +83,8 @@ def _format(value: int, units: dict[str, int]) -> str:
     """``value`` in the largest unit that divides it; ``units`` rise."""
     unit = max((u for u in units if value % units[u] == 0), key=units.__getitem__)
     return f"{value // units[unit]}{unit}" if value else "0"
+
+
+def counted(number: int, word: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

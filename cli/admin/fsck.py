@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.admin.ask import file_pages, table_pages, wait_for_safe_mode
-from cli.admin.standing import chunk_fields, counted, good_copies, is_written, replica_list
+from cli.admin.standing import chunk_fields, good_copies, is_written, replica_list
 from cli.invocation import Invocation, common, invocation
 from cli.render import human_size, json_line
 from dfs.errors import Corrupt
+from dfs.quantities import counted
 
 if TYPE_CHECKING:
     from dfs.client.client import Client

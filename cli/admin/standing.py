@@ -34,8 +34,3 @@ def replica_list(chunk: ChunkStanding) -> str:
     """The replicas in a line; the state is said of those that are not good."""
     named = [r.node if r.state == GOOD else f"{r.node} ({r.state})" for r in chunk.replicas]
     return ", ".join(named) or "none"
-
-
-def counted(number: int, word: str) -> str:
-    """``1 file``, ``2 files``."""
-    return f"{number} {word}{'' if number == 1 else 's'}"

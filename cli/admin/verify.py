@@ -11,10 +11,11 @@ import click
 
 from cli.admin.ask import POLL_PAUSE_S, ask, wait_for_safe_mode
 from cli.admin.fsck import Findings
-from cli.admin.standing import counted, replica_list
+from cli.admin.standing import replica_list
 from cli.invocation import Invocation, common, invocation
 from cli.render import json_line
 from dfs.errors import Corrupt, NotFound
+from dfs.quantities import counted
 from dfs.wire.admin import GetReport, Report, Verifying, VerifyReplicas
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from dfs.net.descriptors import DescriptorService
 from dfs.net.loop import Loop, read_clock
 from dfs.net.step import PlainStep
 from dfs.net.transport import ZmqTransport
+from dfs.quantities import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Datanode:
         self.loop = Loop(PlainStep(core), self._transport, self._threads, log)
         self.wake_fd = self._transport.wake_fd
         count = sum(len(volume.scan.replicas) for volume in self._folders.volumes)
-        log(f"{count} replicas; listening on {' and '.join(settings.endpoints)}")
+        log(f"{counted(count, 'replica')}; listening on {' and '.join(settings.endpoints)}")
 
     def close(self) -> None:
         """End the disk threads, close the sockets, free the folders."""

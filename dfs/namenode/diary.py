@@ -15,6 +15,7 @@ from dfs.limits import EVENT_MAX_CHARS, EVENTS_KEPT, EVENTS_PER_PAGE, SECOND_NS
 from dfs.namenode.module import View
 from dfs.namenode.nodes import Health, Nodes
 from dfs.namenode.replication import Counts
+from dfs.quantities import counted
 from dfs.wire.admin import EventPage, Happening
 
 LOOK_EVERY_NS = 1 * SECOND_NS
@@ -61,11 +62,13 @@ class Diary:
         if is_full != self._is_full:
             self.write("the disk of the namenode " + ("is full" if is_full else "has room"), now)
         if counts.short and not self._counts.short:
-            self.write(f"repair begins: {counts.short} chunks have too few replicas", now)
+            self.write(
+                f"repair begins: {counted(counts.short, 'chunk')} with too few replicas", now
+            )
         if self._counts.short and not counts.short:
             self.write("repair is done: every chunk that has a replica has enough", now)
         if counts.missing > self._counts.missing:
-            self.write(f"{counts.missing} chunks have no replica", now)
+            self.write(f"{counted(counts.missing, 'chunk')} without a replica", now)
         if self._counts.missing and not counts.missing:
             self.write("every chunk has a replica again", now)
         self._is_full, self._counts = is_full, counts

@@ -32,6 +32,7 @@ from dfs.namenode.safemode import SafeMode
 from dfs.namenode.standing import find_chunk, is_closed
 from dfs.namenode.sweep import Sweep
 from dfs.namenode.table import Table
+from dfs.quantities import counted
 from dfs.wire import namespace as m
 from dfs.wire import node as n
 from dfs.wire.common import Failed, Ok
@@ -351,7 +352,7 @@ class Replication:
             return []
         strangers = tuple(n.ReplicaId(*held, 0) for held in found.skipped)
         order = n.QuarantineReplicas(epoch, strangers)
-        text = f"{len(strangers)} replicas on {node.name} are of a later history: set aside"
+        text = f"{counted(len(strangers), 'replica')} of a later history on {node.name}: set aside"
         return [self._orders.send(node.name, order, now_ns), Note(text)]
 
     def next_deadline(self) -> int | None:
@@ -391,8 +392,8 @@ def _describe(order: Order) -> str:
         case n.CopyReplica():
             return f"copy chunk {order.message.chunk}"
         case n.DeleteReplicas():
-            return f"delete {len(order.message.replicas)} replicas"
+            return f"delete {counted(len(order.message.replicas), 'replica')}"
         case n.QuarantineReplicas():
-            return f"set {len(order.message.replicas)} replicas aside"
+            return f"set {counted(len(order.message.replicas), 'replica')} aside"
         case _:
             return "check a replica"
