@@ -40,6 +40,11 @@ class Job:
     one-pass iterator over its values and yields the pairs of the output; `combiner`, of the
     same form, runs zero or more times on the map's side. Without a reducer the mapper's pairs
     are the output.
+
+    Keys rise within a partition. `sort_values = True`, or a function of the value, sorts the
+    values of a key; `sort_key(self, key, value)` sorts them by key and value; `group_key(self,
+    key)` makes one group of keys for which it is equal; `partition(self, key, n)` chooses the
+    partition, 0 to n - 1.
     """
 
     partitions: int = DEFAULT_PARTITIONS
@@ -50,6 +55,9 @@ class Job:
     reducer: ClassVar[Callable[..., Any] | None] = None
     combiner: ClassVar[Callable[..., Any] | None] = None
     partition: ClassVar[Callable[..., int] | None] = None
+    sort_values: ClassVar[Any] = False
+    sort_key: ClassVar[Callable[..., Any] | None] = None
+    group_key: ClassVar[Callable[..., Any] | None] = None
 
     source_file: ClassVar[str] = ""
     """The job file, where it is not the one that defines the class (plain functions)."""
@@ -105,10 +113,28 @@ class Job:
         check_class(cls, where)
         if not callable(getattr(cls, "mapper", None)):
             raise BadArgument(f"{where} has no mapper: define mapper(self, key, value)")
+        cls._check_order(where)
         for name, verb in (("input_format", "read"), ("output_format", "encode")):
             form = made(getattr(cls, name))
             if not callable(getattr(form, verb, None)):
                 raise BadArgument(f"{where}: {name} is {form!r}, which is no format of mapreduce")
+
+    @classmethod
+    def _check_order(cls, where: str) -> None:
+        """Raise BadArgument for an order that cannot be kept."""
+        if not isinstance(cls.sort_values, bool) and not callable(cls.sort_values):
+            raise BadArgument(f"{where}: sort_values is {cls.sort_values!r}: True or a function")
+        if cls.sort_values is not False and cls.sort_key is not None:
+            raise BadArgument(f"{where}: sort_values and sort_key are two orders: keep one")
+        for name in ("sort_key", "group_key", "partition"):
+            if getattr(cls, name) is not None and not callable(getattr(cls, name)):
+                raise BadArgument(f"{where}: {name} is {getattr(cls, name)!r}: write a method")
+        if cls.reducer is None:
+            for name in ("sort_values", "sort_key", "group_key"):
+                if getattr(cls, name) not in (None, False):
+                    raise BadArgument(
+                        f"{where}: {name} needs a reducer: without one nothing is sorted"
+                    )
 
     @classmethod
     def reader(cls) -> InputFormat:

@@ -1,7 +1,8 @@
 """From a job file to a Job class: `JOB.py`, or `JOB.py:NAME`.
 
 A file holds one Job class, or several of which one is named, or plain functions `mapper`,
-`reducer`, `combiner` and `partition`. Whatever is wrong with it is said in one line.
+`reducer`, `combiner`, `partition`, `sort_key` and `group_key`. Whatever is wrong with it is said
+in one line.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from mapreduce.unbuilt import NotBuilt, check_functions
 MODULE_NAME = "minimr_job"
 """The name under which a job file is imported; pickles of its classes carry it."""
 
-_FUNCTIONS = ("reducer", "combiner", "partition")
-_SETTINGS = ("partitions", "input_format", "output_format")
+_FUNCTIONS = ("reducer", "combiner", "partition", "sort_key", "group_key")
+_SETTINGS = ("partitions", "sort_values", "input_format", "output_format")
 
 
 def split_target(target: str) -> tuple[str, str]:

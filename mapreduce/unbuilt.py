@@ -15,9 +15,6 @@ _ATTRIBUTES = {
     "mapper_raw": "mapper gets lines",
     "mapper_frame": "mapper gets one record at a time",
     "reducer_frame": "reducer gets one key at a time",
-    "sort_values": "values come in the order in which they were emitted",
-    "sort_key": "values come in the order in which they were emitted",
-    "group_key": "a group is one key",
     "inputs": "name the inputs where the job is run",
     "keys": "it belongs to mapper_frame",
 }

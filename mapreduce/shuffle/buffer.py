@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from mapreduce.shuffle import columns
-from mapreduce.shuffle.keys import NONE, KeyType, canonical_all, join_types, type_of_all
+from mapreduce.shuffle.keys import NONE, KeyType, canonical, canonical_all, join_types, type_of_all
 
 KEY_CHARGE_BYTES = 240
 """A distinct key in the dict: its slot, its list and the head of the key object."""
@@ -36,6 +36,10 @@ _NUMBERS = {int, float, bool, type(None), date, datetime}
 
 Combine = Callable[[Any, Iterator[Any]], Iterator[tuple[Any, Any]]]
 """Runs the combiner on one group."""
+
+
+Arrange = Callable[[list[Any], list[Any]], tuple[list[Any], list[Any]]]
+"""Gives records the keys and values under which they travel, see `mapreduce.task.ordering`."""
 
 
 class MapBuffer(Protocol):
@@ -57,13 +61,16 @@ class MapBuffer(Protocol):
 class ColumnBuffer:
     """Keeps every record."""
 
-    def __init__(self) -> None:
+    def __init__(self, arrange: Arrange | None = None) -> None:
+        self._arrange = arrange
         self.key_type = NONE
         self.held_bytes = 0
         self._frames: list[pl.DataFrame] = []
 
     def add(self, keys: list[Any], values: list[Any]) -> None:
         """Take a block of records."""
+        if self._arrange:
+            keys, values = self._arrange(keys, values)
         block_type = type_of_all(keys)
         self.key_type = join_types(self.key_type, block_type)
         frame = columns.to_frame(canonical_all(keys, block_type), values)
@@ -79,10 +86,11 @@ class ColumnBuffer:
 class CombineBuffer:
     """Keeps the values of each key together and combines them when it is drained."""
 
-    def __init__(self, combine: Combine) -> None:
+    def __init__(self, combine: Combine, arrange: Arrange | None = None) -> None:
         self.key_type = NONE
         self.held_bytes = 0
         self._combine = combine
+        self._arrange = arrange
         self._groups: defaultdict[Any, list[Any]] = defaultdict(list)
 
     def add(self, keys: list[Any], values: list[Any]) -> None:
@@ -108,11 +116,17 @@ class CombineBuffer:
                 keys.append(key)
                 values.append(value)
             if len(keys) >= _DRAIN_RECORDS:
-                frames.append(columns.to_frame(keys, values))
+                frames.append(self._frame(keys, values))
                 keys, values = [], []
         if keys:
-            frames.append(columns.to_frame(keys, values))
+            frames.append(self._frame(keys, values))
         return columns.sort_by_key(columns.concat(frames)) if frames else pl.DataFrame()
+
+    def _frame(self, keys: list[Any], values: list[Any]) -> pl.DataFrame:
+        if self._arrange:
+            keys, values = self._arrange(keys, values)
+            keys = list(map(canonical, keys))
+        return columns.to_frame(keys, values)
 
 
 def _charge(items: list[Any]) -> int:

@@ -142,11 +142,15 @@ def key_bytes_at(frame: pl.DataFrame, row: int) -> bytes:
 
 def group_starts(frame: pl.DataFrame) -> list[int]:
     """Rows of a sorted frame where another key begins; the first is 0 unless it is empty."""
-    if not frame.height:
+    return changes([frame[name] for name in key_names(frame)], frame.height)
+
+
+def changes(columns: Sequence[pl.Series], height: int) -> list[int]:
+    """Row 0, unless there is none, and each row in which one of the columns differs from above."""
+    if not height:
         return []
     differs = None
-    for name in key_names(frame):
-        column = frame[name]
+    for column in columns:
         if column.dtype == pl.Null:
             continue
         changed = column.ne_missing(column.shift(1))

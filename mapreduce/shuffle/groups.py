@@ -11,14 +11,15 @@ from typing import Any
 
 import polars as pl
 
-from mapreduce.shuffle.columns import group_starts, key_bytes_at, keys_of, values_of
+from mapreduce.shuffle.grouping import Grouping
 
 
 class Groups:
     """Iterates over (key, values); values not used are skipped. Counts what it gives."""
 
-    def __init__(self, frames: Iterator[pl.DataFrame]) -> None:
+    def __init__(self, frames: Iterator[pl.DataFrame], grouping: Grouping) -> None:
         self._frames = frames
+        self._grouping = grouping
         self._segments: Iterator[tuple[bool, Any, list[Any]]] = self._cut()
         self.groups = 0
         self.records = 0
@@ -49,11 +50,11 @@ class Groups:
         last: bytes | None = None
         for frame in self._frames:
             self.records += frame.height
-            starts = group_starts(frame)
-            keys = keys_of(frame[starts])
-            values = values_of(frame)
-            fresh = last != key_bytes_at(frame, 0)
-            last = key_bytes_at(frame, frame.height - 1)
+            starts = self._grouping.starts(frame)
+            keys = self._grouping.keys(frame, starts)
+            values = self._grouping.values(frame)
+            fresh = last != self._grouping.mark(frame, 0)
+            last = self._grouping.mark(frame, frame.height - 1)
             for key, (start, end) in zip(keys, pairwise([*starts, frame.height]), strict=True):
                 yield fresh, key, values[start:end]
                 fresh = True

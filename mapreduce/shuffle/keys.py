@@ -146,11 +146,11 @@ def _varies(key_type: KeyType) -> bool:
     return any(map(_varies, key_type))
 
 
-def partitions_of(keys: Sequence[Any], key_type: KeyType, partitions: int) -> list[int]:
+def partitions_of(keys: Sequence[Any], partitions: int) -> list[int]:
     """The partition of each canonical key: xxh3-64 of its bytes, modulo `partitions`."""
     if partitions == 1:
         return [0] * len(keys)
-    encoder = _encode_str if key_type == "str" and None not in keys else encode
+    encoder = _encode_str if set(map(type, keys)) == {str} else encode
     return [xxh3_64_intdigest(encoder(key)) % partitions for key in keys]
 
 
@@ -214,6 +214,12 @@ def decode(data: bytes) -> Any:
     if end != len(data):
         raise ValueError(f"no canonical key: {len(data) - end} bytes too many")
     return key
+
+
+def first_field(data: bytes) -> bytes:
+    """Canonical bytes of the first field of a tuple that has one."""
+    _, end = _decode(data, 1)
+    return data[1:end]
 
 
 def _decode(data: bytes, at: int) -> tuple[Any, int]:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Protocol
 
 import polars as pl
 
-from mapreduce.shuffle.columns import group_starts, keys_of
+from mapreduce.shuffle.grouping import Grouping
 from mapreduce.shuffle.keys import NONE, KeyType
 from mapreduce.shuffle.merge import merge
 from mapreduce.shuffle.run_file import RunWriter, SegmentReader
@@ -22,8 +22,8 @@ from mapreduce.shuffle.run_index import RunIndex
 MAX_FAN_IN = 32
 """Sources of one merge: each holds a block of about 1 MiB and an open file."""
 
-Partition = Callable[[list[Any], KeyType, int], list[int]]
-"""The partition of each of several distinct keys."""
+Partition = Callable[[list[Any], int], list[int]]
+"""The partition of each of several keys."""
 
 
 class Scratch(Protocol):
@@ -43,13 +43,13 @@ class Scratch(Protocol):
 
 
 def split_by_partition(
-    frame: pl.DataFrame, key_type: KeyType, partitions: int, partition: Partition
+    frame: pl.DataFrame, partitions: int, partition: Partition, grouping: Grouping
 ) -> list[pl.DataFrame]:
-    """One sorted frame for each partition; `partition` is asked once for each distinct key."""
+    """One sorted frame for each partition; `partition` is asked once for each group's key."""
     if not frame.height or partitions == 1:
         return [frame] * partitions
-    starts = group_starts(frame)
-    of_group = partition(keys_of(frame[starts]), key_type, partitions)
+    starts = grouping.starts(frame)
+    of_group = partition(grouping.keys(frame, starts), partitions)
     lengths = pl.Series([*starts[1:], frame.height], dtype=pl.Int64) - pl.Series(
         starts, dtype=pl.Int64
     )

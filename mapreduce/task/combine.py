@@ -9,13 +9,15 @@ from mapreduce.errors import UserCodeError
 from mapreduce.job_class import Job
 from mapreduce.shuffle.keys import canonical, encode, type_of
 from mapreduce.task.failure import bounded_repr, failure_of
+from mapreduce.task.ordering import Ordering
 
 
 class Combiner:
     """The combiner of one map task; counts what it lets out."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, ordering: Ordering | None = None) -> None:
         self._job = job
+        self._ordering = ordering
         self._call: Any = job.combiner
         self.records = 0
 
@@ -29,6 +31,8 @@ class Combiner:
 
     def combine(self, key: Any, values: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
         """The pairs that stand for a group; they have its key."""
+        if self._ordering:
+            values = self._ordering.sort(key, values)
         try:
             for out, value in self._call(key, values) or ():
                 if out is not key:

@@ -17,13 +17,15 @@ from mapreduce.errors import UserCodeError
 from mapreduce.job import MapOutcome, MapTask
 from mapreduce.job_class import Job
 from mapreduce.shuffle.buffer import ColumnBuffer, CombineBuffer, MapBuffer
-from mapreduce.shuffle.keys import KeyType, join_types, partitions_of, show_type, type_of
+from mapreduce.shuffle.keys import KeyType, join_types, show_type, type_of
 from mapreduce.shuffle.spill import Spills, split_by_partition, write_run
 from mapreduce.task.combine import Combiner
 from mapreduce.task.emitter import Emitter, Sink
 from mapreduce.task.env import TaskEnv
 from mapreduce.task.failure import bounded_repr, failure_of
+from mapreduce.task.ordering import ordering_of
 from mapreduce.task.part_writer import PartWriter, output_format
+from mapreduce.task.partitioning import Partitioner
 
 PROGRESS_RECORDS = 2_000
 """Progress is told after so many input records."""
@@ -150,33 +152,46 @@ class _RunSink:
 
     def __init__(self, task: MapTask, job: Job, env: TaskEnv, counters: TaskCounters) -> None:
         self._task = task
-        self._job = job
         self._env = env
         self._counters = counters
-        self._combiner = Combiner(job) if task.spec.has_combiner else None
-        self._buffer: MapBuffer = (
-            CombineBuffer(self._combiner.combine) if self._combiner else ColumnBuffer()
-        )
+        self._ordering = ordering_of(job)
+        self._partitioner = Partitioner(job, self._ordering)
+        self._combiner = Combiner(job, self._ordering) if task.spec.has_combiner else None
+        self._buffer = self._new_buffer()
         self._spills = Spills(env, task.index, task.spec.partitions)
         self._taken = 0
+
+    def _new_buffer(self) -> MapBuffer:
+        arrange = self._ordering.arrange if self._ordering else None
+        if self._combiner:
+            return CombineBuffer(self._combiner.combine, arrange)
+        return ColumnBuffer(arrange)
+
+    @property
+    def _key_type(self) -> KeyType:
+        """The type of the keys in the run."""
+        return self._ordering.key_type if self._ordering else self._buffer.key_type
 
     def add(self, keys: list[Any], values: list[Any]) -> int:
         self._taken += len(keys)
         before = self._buffer.held_bytes
         try:
             self._buffer.add(keys, values)
+        except UserCodeError:
+            raise
         except Exception as error:  # keys or values that cannot be sent  # noqa: BLE001
             raise self._refusal(error, keys) from None
         size_bytes = self._buffer.held_bytes - before
         if self._buffer.held_bytes >= self._task.settings.spill_bytes:
-            self._spills.add(self._drain(), self._buffer.key_type)
+            parts = self._drain()
+            self._spills.add(parts, self._key_type)
             self._counters.add("spilled_runs", 1, RECORDS)
         return size_bytes
 
     def finish(self) -> MapOutcome:
         """Write the run file."""
-        key_type = self._buffer.key_type
         rest = self._drain()
+        key_type = self._key_type
         file = self._env.create_map_output()
         if len(self._spills):
             self._spills.add(rest, key_type)
@@ -196,25 +211,10 @@ class _RunSink:
         frame = self._buffer.drain()
         if self._combiner:
             self._combiner.end()
-        spec = self._task.spec
-        return split_by_partition(frame, self._buffer.key_type, spec.partitions, self._partition)
-
-    def _partition(self, keys: list[Any], key_type: KeyType, partitions: int) -> list[int]:
-        if self._job.partition is None:
-            return partitions_of(keys, key_type, partitions)
-        found = []
-        for key in keys:
-            try:
-                number = self._job.partition(key, partitions)
-                if type(number) is not int or not 0 <= number < partitions:
-                    raise ValueError(
-                        f"partition() gave {number!r}: 0 to {partitions - 1} is needed"
-                    )
-            except (Exception, SystemExit) as error:  # noqa: BLE001
-                failure = failure_of(error, "partition", record=bounded_repr(key))
-                raise UserCodeError(failure) from None
-            found.append(number)
-        return found
+        asked = self._partitioner
+        return split_by_partition(
+            frame, self._task.spec.partitions, asked.partitions, asked.grouping
+        )
 
     def _refusal(self, error: BaseException, keys: list[Any]) -> UserCodeError:
         """Names the first key that does not go with those before."""

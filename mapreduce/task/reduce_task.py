@@ -16,6 +16,7 @@ from mapreduce.counters import RECORDS, TaskCounters, counting
 from mapreduce.errors import UserCodeError
 from mapreduce.job import ReduceOutcome, ReduceTask
 from mapreduce.job_class import Job
+from mapreduce.shuffle.grouping import Grouping
 from mapreduce.shuffle.groups import Groups
 from mapreduce.shuffle.keys import NONE, KeyTypesError, join_types
 from mapreduce.shuffle.run_file import SegmentReader
@@ -23,6 +24,7 @@ from mapreduce.shuffle.spill import merged_segments
 from mapreduce.task.emitter import Emitter
 from mapreduce.task.env import TaskEnv
 from mapreduce.task.failure import bounded_repr, failure_of
+from mapreduce.task.ordering import grouping_of
 from mapreduce.task.part_writer import PartWriter, output_format
 
 
@@ -33,7 +35,7 @@ def run_reduce(task: ReduceTask, job: Job, env: TaskEnv) -> ReduceOutcome:
     job = job.for_task(counters)
     with counting(counters):
         part = PartWriter(output_format(job, task.collect), env.create_output(task.part_name))
-        segments = _Segments(task, env, counters)
+        segments = _Segments(task, env, counters, grouping_of(job))
         _Reduce(job, segments, part).run()
         part.close()
     segments.check()
@@ -47,7 +49,9 @@ def run_reduce(task: ReduceTask, job: Job, env: TaskEnv) -> ReduceOutcome:
 class _Segments:
     """The task's input: one segment of each map, merged and grouped."""
 
-    def __init__(self, task: ReduceTask, env: TaskEnv, counters: TaskCounters) -> None:
+    def __init__(
+        self, task: ReduceTask, env: TaskEnv, counters: TaskCounters, grouping: Grouping
+    ) -> None:
         self._task = task
         self._env = env
         self._counters = counters
@@ -55,7 +59,7 @@ class _Segments:
         self.announced = 0
         self.read = 0
         self.fault: BaseException | None = None
-        self.groups = Groups(self._guarded())
+        self.groups = Groups(self._guarded(), grouping)
 
     def check(self) -> None:
         """Raise RecordsLost unless every record that the maps announced was read."""

@@ -81,7 +81,7 @@ def test_bytes_give_the_key_back(keys: list[Any]) -> None:
 
 @given(SAME_TYPE, st.integers(1, 9))
 def test_many_keys_get_the_partitions_of_each(keys: list[Any], partitions: int) -> None:
-    found = partitions_of(keys, type_of_all(keys), partitions)
+    found = partitions_of(keys, partitions)
     assert found == [partition_of(key, partitions) for key in keys]
 
 
