@@ -260,8 +260,8 @@ def problem_of_data(disk: Disk, name: str, manifest: Manifest, copier: ViewCopie
         if digest_of(disk, name) != manifest.digest:
             return "its hash is not that of its manifest"
         index = copier.check(disk, name)
-    except (OSError, StorageFault) as error:
-        return f"it cannot be read: {getattr(error, 'strerror', None) or error}"
     except Corrupt as error:
         return error.message
+    except (OSError, StorageFault) as error:
+        return f"it cannot be read: {getattr(error, 'strerror', None) or error}"
     return "" if index == manifest.index else f"it holds record {index}"

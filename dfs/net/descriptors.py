@@ -102,8 +102,6 @@ class DescriptorService:
     def _accept(self) -> None:
         try:
             accepted, _ = self._listener.accept()
-        except BlockingIOError:
-            return
         except OSError:  # no descriptor is left: the rest of the process needs them more
             time.sleep(_TICK_S)
             return
@@ -118,17 +116,12 @@ class DescriptorService:
         self._selector.register(accepted, selectors.EVENT_READ)
 
     def _hear(self, connection: _Connection) -> None:
-        try:
+        with suppress(OSError):  # it has left, and waits for no answer
             data = connection.socket.recv(_REQUEST.size - len(connection.request))
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        connection.request.extend(data)
-        if data and len(connection.request) < _REQUEST.size:
-            return
-        if data:
-            with suppress(OSError):  # it did not wait for the answer
+            connection.request.extend(data)
+            if data and len(connection.request) < _REQUEST.size:
+                return
+            if data:
                 self._answer(connection)
         self._drop(connection)
 
@@ -162,11 +155,9 @@ def open_chunk(endpoint: str, chunk: int, generation: int) -> LocalFile:
             connection.settimeout(DESCRIPTOR_ANSWER_NS / SECOND_NS)
             connection.connect(endpoint.removeprefix(SCHEME))
             if not _is_own_user(connection):
-                raise StorageFault(f"{endpoint} is served by another user")
+                raise PermissionError("it is served by another user")
             connection.sendall(_REQUEST.pack(_MAGIC, _VERSION, 0, chunk, generation))
             answer, descriptors, _, _ = socket.recv_fds(connection, 1, 1, _CLOSE_ON_EXEC)
-    except DfsError:
-        raise
     except OSError as error:
         raise StorageFault(f"{endpoint}: {error}") from error
     if not descriptors:

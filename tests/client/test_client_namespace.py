@@ -52,6 +52,14 @@ def test_a_tree_is_made_listed_walked_and_removed(fs: Client) -> None:
     assert fs.list() == []
 
 
+def test_a_walk_passes_over_a_directory_that_went_meanwhile(fs: Client) -> None:
+    fs.mkdir("/a/b", parents=True)
+    walk = fs.walk("/a")
+    assert next(walk) == ("/a", ["b"], [])
+    fs.remove("/a/b")
+    assert list(walk) == [("/a/b", [], [])]
+
+
 def test_an_entry_tells_what_users_ask_for(fs: Client) -> None:
     fs.write_bytes("/f", bytes(100 * KIB), replication=2, chunk_size=64 * KIB)
     entry = fs.stat("f")

@@ -255,6 +255,19 @@ def test_a_lost_lease_is_told() -> None:
         write.finish()
 
 
+def test_a_chain_that_breaks_after_the_session_has_ended_is_a_lost_lease() -> None:
+    stage = Stage()
+    stage.nodes["datanode-2"].fuse = 2
+    write = begin(stage, bytes(3 * FRAME_BYTES), chunk_bytes=4 * MIB)
+    stage.feed(write.number, write.items.pop(0))
+    while not stage.nodes["datanode-1"].tmp:
+        assert stage.step()
+    stage.dumb.sessions.clear()
+    with pytest.raises(LeaseLost, match="the session of its writer has ended"):
+        write.finish()
+    assert stage.core.idle
+
+
 def test_small_content_is_closed_in_one_request_and_an_error_discards() -> None:
     stage = Stage()
     created = create(stage)

@@ -124,8 +124,11 @@ def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None
     home = Home(tmp_path / "home")
     home.make()
     program = KEEPER.replace("sleep = [sys.executable,", "sleep = [sys.argv[1] + '/program',")
-    keeping = subprocess.Popen([sys.executable, "-c", program, str(home.folder)])
+    command = [sys.executable, "-c", program, str(home.folder)]
+    keeping = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
+        assert keeping.stderr is not None
+        assert "a-1 cannot be started: [Errno 2] No such file" in keeping.stderr.readline()
         script = home.folder / "program.new"
         script.write_text("#!/bin/sh\nexec sleep 1000\n", encoding="ascii")
         script.chmod(0o700)
@@ -133,7 +136,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None
         until(lambda: read_pid_file(home.pid_file("a-1")) is not None)
     finally:
         keeping.terminate()
-        keeping.wait()
+        keeping.communicate()
 
 
 def test_term_ends_all_and_leaves_no_pid_file(keeper: Running) -> None:

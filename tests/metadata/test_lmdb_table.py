@@ -263,6 +263,15 @@ def test_a_full_map_ends_the_table(tmp_path: Path) -> None:
     table.close()
 
 
+def test_a_table_that_has_no_room_in_the_map_is_a_fault_of_the_disk(tmp_path: Path) -> None:
+    fill(tmp_path)
+    with pytest.raises(StorageFault, match=r"cannot open the view in .*MAP_FULL"):
+        LmdbTable.open(tmp_path, ("rows", "more"), map_bytes=PAGE_BYTES)
+    table = LmdbTable.open(tmp_path, NAMES)
+    assert len(table.scan("rows", b"", 999)) == 200
+    table.close()
+
+
 def test_a_failed_commit_ends_the_table(tmp_path: Path) -> None:
     """A limit on the size of files stands for a full disk."""
     script = """

@@ -11,7 +11,13 @@ from dfs.errors import Corrupt, NoRoom, NotSupported, Refused, StorageFault
 from dfs.limits import SNAPSHOT_RESERVE_BYTES
 from dfs.namenode.journal import put_applied_index, table_names
 from dfs.namenode.manifest import Manifest, parse, render
-from dfs.namenode.snapshot_store import SnapshotStore, data_name, manifest_name
+from dfs.namenode.snapshot_store import (
+    SnapshotStore,
+    data_name,
+    digest_of,
+    manifest_name,
+    problem_of_data,
+)
 from dfs.namenode.snapshots import DropSnapshots, ReadSnapshot, TakeSnapshot, UnlinkSegments
 from dfs.namenode.table import MemoryTable
 from dfs.testing.disk import ANY_CALL, MemoryDisk
@@ -193,6 +199,13 @@ class TestDamage:
         assert store.whole() == []
         disk.fail("open")
         assert store.problem_of(made).startswith("it cannot be read: Input/output error")
+
+    def test_data_that_are_no_view_whatever_their_manifest_says(self) -> None:
+        disk = MemoryDisk()
+        disk.create("data").write_at(0, b"?")
+        manifest = Manifest(CLUSTER, 7, "rows in memory", 1, digest_of(disk, "data"))
+        problem = problem_of_data(disk, "data", manifest, MemoryCopier(new_table))
+        assert problem.startswith("data is damaged")
 
     def test_a_manifest_that_is_none(self) -> None:
         disk = MemoryDisk()

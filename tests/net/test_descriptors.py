@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -122,6 +123,23 @@ def test_a_client_that_leaves_at_once_harms_nothing(served: Served) -> None:
         with served.connect() as connection:
             connection.sendall(b"mDFd\x00\x01" + bytes(2) + (7).to_bytes(8) + (1).to_bytes(8))
     open_chunk(served.service.endpoint, 7, 1).close()
+
+
+def test_a_client_waits_while_the_process_has_no_descriptor_left(served: Served) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    request = b"mDFd\x00\x01" + bytes(2) + (7).to_bytes(8) + (1).to_bytes(8)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            client.connect(str(served.path))
+            client.sendall(request)
+            served.service._accept()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        client.settimeout(10)
+        answer, descriptors, _, _ = socket.recv_fds(client, 1, 1)
+    assert answer == b"\x01"
+    os.close(descriptors[0])
 
 
 @pytest.mark.root
