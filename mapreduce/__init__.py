@@ -23,6 +23,7 @@ from mapreduce.formats.text_output import TSV, JSONLines, Text
 from mapreduce.job_class import Job
 from mapreduce.params import param
 from mapreduce.result import Result
+from mapreduce.step_class import Step
 from mapreduce.unbuilt import missing
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Job",
     "JobFailed",
     "Result",
+    "Step",
     "Text",
     "TextLines",
     "UserCodeError",

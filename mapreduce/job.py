@@ -7,7 +7,7 @@ splits, never of nodes, so every runner makes the same tasks and the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 import msgspec
@@ -44,6 +44,8 @@ class FileSplit(msgspec.Struct, frozen=True):
     start: int
     length: int
     file_bytes: int
+    input: int = 0
+    """Which of the inputs that the job names itself it belongs to."""
 
     @property
     def end(self) -> int:
@@ -92,11 +94,18 @@ class MapTask(msgspec.Struct, frozen=True):
     spec: StepSpec
     settings: Settings = Settings()
     collect: bool = False
+    is_last: bool = True
+    """Is the step the job's last? Else its parts are what the next one reads."""
 
     @property
     def name(self) -> str:
         """The name of the task, as people see it: `m-00017`."""
-        return f"m-{self.index:05d}"
+        return task_name(self.step, "m", self.index)
+
+    @property
+    def is_exact(self) -> bool:
+        """Do its parts hold exact records?"""
+        return self.collect or not self.is_last
 
     @property
     def part_name(self) -> str:
@@ -116,11 +125,18 @@ class ReduceTask(msgspec.Struct, frozen=True):
     spec: StepSpec
     settings: Settings = Settings()
     collect: bool = False
+    is_last: bool = True
+    """Is the step the job's last? Else its parts are what the next one reads."""
 
     @property
     def name(self) -> str:
         """The name of the task, as people see it: `r-00003`."""
-        return f"r-{self.index:05d}"
+        return task_name(self.step, "r", self.index)
+
+    @property
+    def is_exact(self) -> bool:
+        """Do its parts hold exact records?"""
+        return self.collect or not self.is_last
 
     @property
     def part_name(self) -> str:
@@ -183,22 +199,9 @@ def part_name(step: StepSpec, index: int) -> str:
     return f"{step.output_prefix}-{index:05d}"
 
 
-def map_tasks(
-    job_id: str, job: JobSpec, splits: Iterable[FileSplit], attempt: int = 1
-) -> Iterator[MapTask]:
-    """The map tasks of a job's first step, one for each split, in order."""
-    step = job.steps[0]
-    for index, split in enumerate(splits):
-        yield MapTask(job_id, 0, index, attempt, split, step, job.settings, job.collect)
-
-
-def reduce_tasks(
-    job_id: str, job: JobSpec, map_count: int, attempt: int = 1
-) -> Iterator[ReduceTask]:
-    """The reduce tasks of a job's first step; none for a map-only job."""
-    step = job.steps[0]
-    for index in range(step.partitions if step.has_reducer else 0):
-        yield ReduceTask(job_id, 0, index, attempt, map_count, step, job.settings, job.collect)
+def task_name(step: int, letter: str, index: int) -> str:
+    """`m-00017` or `r-00003`; of a later step with its number, counted from 1: `2:m-00017`."""
+    return f"{step + 1}:{letter}-{index:05d}" if step else f"{letter}-{index:05d}"
 
 
 def parse_settings(given: Mapping[str, str | int]) -> Settings:

@@ -8,12 +8,14 @@ the status text, comes by `for_task`; a method finds its own state on `self` bet
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from dfs.errors import BadArgument
 from mapreduce.counters import USER, TaskCounters
+from mapreduce.errors import UserCodeError
 from mapreduce.formats import InputFormat, OutputFormat, made
 from mapreduce.formats.text_lines import TextLines
 from mapreduce.formats.text_output import TSV
@@ -23,10 +25,12 @@ from mapreduce.job import (
     ParamValue,
     Settings,
     StepSpec,
-    check_partitions,
 )
+from mapreduce.limits import STEPS_MAX
 from mapreduce.params import bind
 from mapreduce.result import Result
+from mapreduce.step_class import FUNCTIONS, OPTIONS, Step, check_order, takes_one
+from mapreduce.task.failure import failure_of
 from mapreduce.unbuilt import check_class
 
 Pairs = Iterable[tuple[Any, Any]] | None
@@ -39,7 +43,7 @@ class Job:
     `mapper` yields (key, value) pairs; `reducer(self, key, values)` gets each key once with a
     one-pass iterator over its values and yields the pairs of the output; `combiner`, of the
     same form, runs zero or more times on the map's side. Without a reducer the mapper's pairs
-    are the output.
+    are the output. A chain of several such steps is what `steps` returns.
 
     Keys rise within a partition. `sort_values = True`, or a function of the value, sorts the
     values of a key; `sort_key(self, key, value)` sorts them by key and value; `group_key(self,
@@ -100,41 +104,59 @@ class Job:
     def reducer_final(self) -> Pairs:
         """Called behind the last key of a reduce; may yield pairs."""
 
+    def steps(self) -> Sequence[Step]:
+        """The job's steps: one, of its own functions. Override it for a chain of several."""
+        functions: dict[str, Any] = {name: getattr(self, name, None) for name in FUNCTIONS}
+        plain = getattr_static(self, "sort_values")
+        sort_values = plain if takes_one(plain) else self.sort_values
+        return [Step(sort_values=sort_values, **functions)]
+
     @classmethod
-    def describe_step(cls, partitions: int | None = None) -> StepSpec:
-        """The job's step as plain data; raises BadArgument for a bad number of partitions."""
-        wanted = check_partitions(cls.partitions if partitions is None else partitions)
-        return StepSpec(wanted, cls.combiner is not None, cls.reducer is not None)
+    def is_chain(cls) -> bool:
+        """Does the job name its steps itself?"""
+        return cls.steps is not Job.steps
+
+    def bound_steps(self) -> list[Step]:
+        """The steps, their functions ready to be called. Raises BadArgument for what are no
+        steps, UserCodeError when `steps` raises."""
+        where = f"the job {type(self).__name__}"
+        try:
+            found = list(self.steps())
+        except Exception as error:  # user code  # noqa: BLE001
+            raise UserCodeError(failure_of(error, "steps")) from None
+        if not 1 <= len(found) <= STEPS_MAX:
+            raise BadArgument(f"{where} has {len(found)} steps: 1 to {STEPS_MAX} are possible")
+        for number, step in enumerate(found, start=1):
+            if not isinstance(step, Step):
+                raise BadArgument(f"{where}: steps() gave {step!r}: mr.Step(...) is needed")
+            step.check(f"{where}, step {number}")
+        for name in OPTIONS if self.is_chain() else ():
+            if getattr(self, name) and not any(getattr(step, name) for step in found):
+                raise BadArgument(f"{where}: no step uses {name}: name it in a Step, or drop it")
+        return [step.bound(self) for step in found]
+
+    def describe_steps(self) -> tuple[StepSpec, ...]:
+        """The steps as plain data. `partitions`, where it was set on this job, is that of the
+        last one. Raises BadArgument for a bad number of partitions."""
+        steps = self.bound_steps()
+        default = type(self).partitions
+        wanted = [default if s.partitions is None else s.partitions for s in steps]
+        wanted[-1] = vars(self).get("partitions", wanted[-1])
+        return tuple(step.describe(number) for step, number in zip(steps, wanted, strict=True))
 
     @classmethod
     def check_complete(cls, where: str) -> None:
         """Raise BadArgument, naming the job by ``where``, if it cannot be run: it has no mapper,
         a format that is none, or uses what is not built."""
         check_class(cls, where)
-        if not callable(getattr(cls, "mapper", None)):
+        if not cls.is_chain() and not callable(getattr(cls, "mapper", None)):
             raise BadArgument(f"{where} has no mapper: define mapper(self, key, value)")
-        cls._check_order(where)
+        if not cls.is_chain():
+            check_order(cls, where)
         for name, verb in (("input_format", "read"), ("output_format", "encode")):
             form = made(getattr(cls, name))
             if not callable(getattr(form, verb, None)):
                 raise BadArgument(f"{where}: {name} is {form!r}, which is no format of mapreduce")
-
-    @classmethod
-    def _check_order(cls, where: str) -> None:
-        """Raise BadArgument for an order that cannot be kept."""
-        if not isinstance(cls.sort_values, bool) and not callable(cls.sort_values):
-            raise BadArgument(f"{where}: sort_values is {cls.sort_values!r}: True or a function")
-        if cls.sort_values is not False and cls.sort_key is not None:
-            raise BadArgument(f"{where}: sort_values and sort_key are two orders: keep one")
-        for name in ("sort_key", "group_key", "partition"):
-            if getattr(cls, name) is not None and not callable(getattr(cls, name)):
-                raise BadArgument(f"{where}: {name} is {getattr(cls, name)!r}: write a method")
-        if cls.reducer is None:
-            for name in ("sort_values", "sort_key", "group_key"):
-                if getattr(cls, name) not in (None, False):
-                    raise BadArgument(
-                        f"{where}: {name} needs a reducer: without one nothing is sorted"
-                    )
 
     @classmethod
     def reader(cls) -> InputFormat:
@@ -199,7 +221,7 @@ def spec_of(job: Job, bundle: str, entry: str, settings: Settings, collect: bool
         entry=entry,
         class_name="" if job_class.source_file else job_class.__name__,
         params=job.params,
-        steps=(job.describe_step(job.partitions),),
+        steps=job.describe_steps(),
         settings=settings,
         collect=collect,
     )

@@ -11,7 +11,6 @@ from typing import Any
 from dfs.errors import BadArgument
 
 _ATTRIBUTES = {
-    "steps": "a job has one step",
     "mapper_raw": "mapper gets lines",
     "mapper_frame": "mapper gets one record at a time",
     "reducer_frame": "reducer gets one key at a time",
@@ -24,14 +23,14 @@ NAMES = frozenset(
     {
         *("CSV", "FixedLength", "KeyValue", "Parquet", "Records", "WholeFile"),
         *("Count", "Distinct", "First", "Max", "Mean", "Min", "Sum", "Top"),
-        *("Input", "Step", "TotalOrder", "to"),
+        *("Input", "TotalOrder", "to"),
     }
 )
 """Names of the package ``mapreduce`` that are still to come."""
 
-_OF_CLASSES = frozenset(
+_OF_CLASSES = {"steps"} | {
     f"{phase}_{hook}" for phase in ("mapper", "combiner", "reducer") for hook in ("init", "final")
-)
+}
 
 
 class NotBuilt(BadArgument, AttributeError):  # noqa: N818 - named for what happened

@@ -1,18 +1,20 @@
-"""Exact records, for results that go back to the caller instead of into files.
+"""Exact records, for what lies between two steps and for results that go back to the caller.
 
     batch = size:u32 pickle((keys, values))
 
-Pickled by a task and read by the user's own process; no daemon opens it.
+Pickled by a task, read by a task of the same job or by the user's own process; no daemon
+opens it.
 """
 
 from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from mapreduce.errors import RunCorrupt
+from mapreduce.job import FileSplit
 
 _SIZE = struct.Struct("<I")
 
@@ -27,10 +29,28 @@ class Exact:
 
     def decode(self, file: BinaryIO) -> Iterator[tuple[Any, Any]]:
         """The records; raises RunCorrupt if the file is cut short."""
+        for keys, values in self._batches(file):
+            yield from zip(keys, values, strict=True)
+
+    def position(self, split: FileSplit) -> int:
+        """A split is a whole part."""
+        return 0
+
+    def read(
+        self, file: BinaryIO, split: FileSplit, count: Callable[[str, int], None]
+    ) -> Iterator[tuple[list[Any], list[Any]]]:
+        """The records as they were written, batch by batch."""
+        return self._batches(file)
+
+    def offset_of(self, key: Any) -> int:
+        """Unknown: a key says nothing about its place."""
+        return -1
+
+    @staticmethod
+    def _batches(file: BinaryIO) -> Iterator[tuple[list[Any], list[Any]]]:
         while head := file.read(_SIZE.size):
             (size,) = _SIZE.unpack(head)
             data = file.read(size)
             if len(data) != size:
                 raise RunCorrupt(f"a part of the result ends {size - len(data)} bytes too early")
-            keys, values = pickle.loads(data)
-            yield from zip(keys, values, strict=True)
+            yield pickle.loads(data)

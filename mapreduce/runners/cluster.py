@@ -30,8 +30,9 @@ from mapreduce import bundle as bundles
 from mapreduce.bundle import Bundle
 from mapreduce.errors import JobFailed
 from mapreduce.formats.exact import Exact
-from mapreduce.job import JobSpec, Settings, part_name
+from mapreduce.job import JobSpec, Settings
 from mapreduce.job_class import Job, source_of, spec_of
+from mapreduce.plan import plan_of
 from mapreduce.result import Result
 from mapreduce.runners.asking import ask
 from mapreduce.runners.files import DFS_SCHEME, dfs_entries, dfs_path
@@ -195,11 +196,7 @@ def _fetched(
 
 
 def _part_names(submitted: Submitted) -> list[str]:
-    step = submitted.spec.steps[0]
-    return [
-        part_name(step, index)
-        for index in range(step.partitions if step.has_reducer else submitted.maps)
-    ]
+    return plan_of(submitted.spec, submitted.maps)[-1].part_names()
 
 
 # -- inputs

@@ -9,23 +9,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from mapreduce.conservation import check_job_conserved
+from mapreduce.conservation import check_job_conserved, check_steps_conserved, moved_by
 from mapreduce.counters import total
 from mapreduce.errors import JobFailed, UserCodeError
-from mapreduce.job import (
-    FileSplit,
-    JobSpec,
-    MapOutcome,
-    ReduceOutcome,
-    Settings,
-    map_tasks,
-    part_name,
-    reduce_tasks,
-)
+from mapreduce.job import Counters, FileSplit, JobSpec, Settings
 from mapreduce.job_class import Job, source_of, spec_of
+from mapreduce.plan import StepPlan, plan_of, whole
 from mapreduce.result import Result
 from mapreduce.runners.files import Files, LocalFiles, OutputDirectory, files_of
 from mapreduce.shuffle.run_index import read_index
@@ -130,7 +123,8 @@ def run_lines(job: Job, lines: Iterable[str]) -> list[tuple[Any, Any]]:
     text = "".join(f"{line.removesuffix(chr(10))}\n" for line in lines).encode()
     half = len(text) // 2
     partitions, job = job.partitions, type(job)(**job.params)
-    job.partitions = max(2, partitions)
+    if not job.is_chain():
+        job.partitions = max(2, partitions)
     spec = spec_of(job, "", "lines", Settings(), collect=True)
     with tempfile.TemporaryDirectory(prefix="minimr-") as work:
         path = str(Path(work) / "lines")
@@ -161,14 +155,11 @@ def _collected(job: Job, spec: JobSpec, splits: list[PlacedSplit]) -> Result:
     parts_of = tempfile.TemporaryDirectory(prefix="minimr-")
     folder = Path(parts_of.name)
 
-    def create(name: str) -> BinaryIO:
-        return (folder / name).open("xb")
-
     def open_part(name: str, keep: object = parts_of) -> BinaryIO:
         """A part; the directory lives as long as this function does."""
         return (folder / name).open("rb")
 
-    counters, parts = _run_tasks(job, spec, splits, create)
+    counters, parts = _run_tasks(job, spec, splits, partial(_create, folder))
     return Result(JOB_ID, None, counters, lambda: _records(job, spec, open_part, parts))
 
 
@@ -183,26 +174,60 @@ def _records(
 
 def _run_tasks(
     job: Job, spec: JobSpec, splits: list[PlacedSplit], create: Create
-) -> tuple[dict[str, dict[str, int]], list[str]]:
+) -> tuple[Counters, list[str]]:
     """Counters and the names of the parts."""
+    steps = plan_of(spec, len(splits))
+    run = _Run(job)
     with tempfile.TemporaryDirectory(prefix="minimr-") as name:
-        work = Path(name)
-        maps: list[MapOutcome] = []
-        reduces: list[ReduceOutcome] = []
         try:
-            for task in map_tasks(JOB_ID, spec, [placed.split for placed in splits]):
-                place = splits[task.index].files
-                env = LocalEnv(work, create, map_index=task.index, inputs=place)
-                maps.append(run_map(task, job, env))
-            reduces.extend(
-                run_reduce(reduce, job, LocalEnv(work, create, partition=reduce.index))
-                for reduce in reduce_tasks(JOB_ID, spec, len(splits))
-            )
+            for step in steps:
+                work = Path(name) / str(step.index)
+                work.mkdir()
+                if step.is_last:
+                    run.step(step, splits, work, create)
+                else:
+                    run.step(step, splits, work, partial(_create, work))
+                    parts = [work / part for part in step.part_names()]
+                    splits = [
+                        PlacedSplit(whole(str(part), part.stat().st_size), LocalFiles())
+                        for part in parts
+                    ]
         except UserCodeError as error:
             raise JobFailed(error.message, JOB_ID, error.failure) from None
-    step = spec.steps[0]
-    if step.has_reducer:
+    check_steps_conserved(steps, run.moved)
+    return total(run.counters), steps[-1].part_names()
+
+
+def _create(folder: Path, name: str) -> BinaryIO:
+    return (folder / name).open("xb")
+
+
+class _Run:
+    """The tasks of a job that have run, and what they counted."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.counters: list[Counters] = []
+        self.moved: dict[tuple[int, str], tuple[int, int]] = {}
+
+    def step(self, step: StepPlan, splits: list[PlacedSplit], work: Path, create: Create) -> None:
+        """Run all tasks of one step; runs and scratch files lie in ``work``."""
+        maps = [
+            run_map(
+                step.map_task(JOB_ID, index, placed.split),
+                self._job,
+                LocalEnv(work, create, map_index=index, inputs=placed.files),
+            )
+            for index, placed in enumerate(splits)
+        ]
+        reduces = [
+            run_reduce(
+                step.reduce_task(JOB_ID, index), self._job, LocalEnv(work, create, partition=index)
+            )
+            for index in range(step.reduces)
+        ]
         check_job_conserved(maps, reduces)
-    counters = [outcome.counters for outcome in maps] + [outcome.counters for outcome in reduces]
-    parts = [part_name(step, i) for i in range(len(reduces) if step.has_reducer else len(maps))]
-    return total(counters), parts
+        for kind, outcomes in (("map", maps), ("reduce", reduces)):
+            counts = [moved_by(outcome) for outcome in outcomes]
+            self.moved[step.index, kind] = sum(r for r, _ in counts), sum(w for _, w in counts)
+            self.counters += [outcome.counters for outcome in outcomes]

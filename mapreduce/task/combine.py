@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mapreduce.errors import UserCodeError
-from mapreduce.job_class import Job
 from mapreduce.shuffle.keys import canonical, encode, type_of
+from mapreduce.step_class import Step
 from mapreduce.task.failure import bounded_repr, failure_of
 from mapreduce.task.ordering import Ordering
 
@@ -15,10 +15,10 @@ from mapreduce.task.ordering import Ordering
 class Combiner:
     """The combiner of one map task; counts what it lets out."""
 
-    def __init__(self, job: Job, ordering: Ordering | None = None) -> None:
-        self._job = job
+    def __init__(self, step: Step, ordering: Ordering | None = None) -> None:
+        self._step = step
         self._ordering = ordering
-        self._call: Any = job.combiner
+        self._call: Any = step.combiner
         self.records = 0
 
     def begin(self) -> None:
@@ -44,8 +44,11 @@ class Combiner:
             raise UserCodeError(failure) from None
 
     def _hook(self, name: str) -> None:
+        hook = getattr(self._step, name)
+        if hook is None:
+            return
         try:
-            getattr(self._job, name)()
+            hook()
         except (Exception, SystemExit) as error:  # noqa: BLE001
             raise UserCodeError(failure_of(error, name)) from None
 

@@ -14,11 +14,14 @@ import polars as pl
 
 from mapreduce.counters import RECORDS, TaskCounters, counting
 from mapreduce.errors import UserCodeError
+from mapreduce.formats import InputFormat
+from mapreduce.formats.exact import Exact
 from mapreduce.job import MapOutcome, MapTask
 from mapreduce.job_class import Job
 from mapreduce.shuffle.buffer import ColumnBuffer, CombineBuffer, MapBuffer
 from mapreduce.shuffle.keys import KeyType, join_types, show_type, type_of
 from mapreduce.shuffle.spill import Spills, split_by_partition, write_run
+from mapreduce.step_class import Step, identity
 from mapreduce.task.combine import Combiner
 from mapreduce.task.emitter import Emitter, Sink
 from mapreduce.task.env import TaskEnv
@@ -36,13 +39,15 @@ def run_map(task: MapTask, job: Job, env: TaskEnv) -> MapOutcome:
     job's code, and what `env` raises for one of the environment."""
     counters = TaskCounters()
     job = job.for_task(counters)
+    step = job.bound_steps()[task.step]
+    reader = Exact() if task.step else job.reader()
     with counting(counters):
         if task.spec.has_reducer:
-            run = _RunSink(task, job, env, counters)
-            _Map(task, job, env, counters, run).run()
+            run = _RunSink(task, step, env, counters)
+            _Map(task, step, reader, env, counters).run(run)
             return run.finish()
-        part = PartWriter(output_format(job, task.collect), env.create_output(task.part_name))
-        _Map(task, job, env, counters, _PartSink(part)).run()
+        part = PartWriter(output_format(job, task.is_exact), env.create_output(task.part_name))
+        _Map(task, step, reader, env, counters).run(_PartSink(part))
         part.close()
         return MapOutcome(counters.snapshot(), (), part.output_bytes)
 
@@ -51,20 +56,26 @@ class _Map:
     """The loop over input records."""
 
     def __init__(
-        self, task: MapTask, job: Job, env: TaskEnv, counters: TaskCounters, sink: Sink
+        self,
+        task: MapTask,
+        step: Step,
+        reader: InputFormat,
+        env: TaskEnv,
+        counters: TaskCounters,
     ) -> None:
         self._task = task
-        self._job = job
+        self._step = step
         self._env = env
         self._counters = counters
-        self._reader = job.reader()
+        self._reader = reader
         self._phase = "mapper"
         self._record: tuple[Any, Any] | None = None
-        self._emitter = Emitter(sink, self._fault)
+        self._emitter: Emitter
         self._records = 0
 
-    def run(self) -> None:
+    def run(self, sink: Sink) -> None:
         """Initialise, map every record, finish."""
+        self._emitter = Emitter(sink, self._fault)
         self._hook("mapper_init")
         split = self._task.split
         if split.length:
@@ -89,7 +100,7 @@ class _Map:
     def _map(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         """Call the mapper for each record. What `Emitter.take` does is written out here: it
         is the innermost loop of every job, and a call costs as much as a short word."""
-        mapper = self._job.mapper
+        mapper = self._step.mapper or identity
         emitter = self._emitter
         add_key, add_value = emitter.keys.append, emitter.values.append
         for record in zip(keys, values, strict=True):
@@ -110,9 +121,12 @@ class _Map:
                 emitter.take_rest(pairs)
 
     def _hook(self, name: str) -> None:
+        hook = getattr(self._step, name)
+        if hook is None:
+            return
         self._phase = name
         try:
-            pairs = getattr(self._job, name)()
+            pairs = hook()
         except (Exception, SystemExit) as error:  # noqa: BLE001
             raise self._fault(error) from None
         self._emitter.take(pairs)
@@ -150,13 +164,13 @@ class _PartSink:
 class _RunSink:
     """Records go through the buffer into a run file."""
 
-    def __init__(self, task: MapTask, job: Job, env: TaskEnv, counters: TaskCounters) -> None:
+    def __init__(self, task: MapTask, step: Step, env: TaskEnv, counters: TaskCounters) -> None:
         self._task = task
         self._env = env
         self._counters = counters
-        self._ordering = ordering_of(job)
-        self._partitioner = Partitioner(job, self._ordering)
-        self._combiner = Combiner(job, self._ordering) if task.spec.has_combiner else None
+        self._ordering = ordering_of(step)
+        self._partitioner = Partitioner(step, self._ordering)
+        self._combiner = Combiner(step, self._ordering) if task.spec.has_combiner else None
         self._buffer = self._new_buffer()
         self._spills = Spills(env, task.index, task.spec.partitions)
         self._taken = 0

@@ -18,13 +18,10 @@ it. The partition is that of the group, so that no two reduces share one; the jo
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
-from types import FunctionType
 from typing import Any
 
 from mapreduce.errors import UserCodeError
-from mapreduce.job_class import Job
 from mapreduce.shuffle.grouping import ByFirstField, ByFirstFieldKeyed, ByKey, Grouping
 from mapreduce.shuffle.keys import (
     NONE,
@@ -36,51 +33,45 @@ from mapreduce.shuffle.keys import (
     type_of,
     type_of_all,
 )
+from mapreduce.step_class import Step
 from mapreduce.task.failure import bounded_repr, failure_of
 
 SortOf = Callable[[Any, Any], Any]
 """What orders a record in its group, from its key and value."""
 
 
-def ordering_of(job: Job) -> Ordering | None:
-    """The order that the job wants beyond that of its keys, None if there is none."""
-    sort, phase = _sort_of(job)
-    if sort is None and job.group_key is None:
+def ordering_of(step: Step) -> Ordering | None:
+    """The order that a step wants beyond that of its keys, None if there is none."""
+    sort, phase = _sort_of(step)
+    if sort is None and step.group_key is None:
         return None
-    return Ordering(job, sort, phase)
+    return Ordering(step, sort, phase)
 
 
-def grouping_of(job: Job) -> Grouping:
-    """What the job's reducer sees as a group."""
-    if job.group_key is not None:
+def grouping_of(step: Step) -> Grouping:
+    """What the step's reducer sees as a group."""
+    if step.group_key is not None:
         return ByFirstFieldKeyed()
-    return ByKey() if _sort_of(job)[0] is None else ByFirstField()
+    return ByKey() if _sort_of(step)[0] is None else ByFirstField()
 
 
-def _sort_of(job: Job) -> tuple[SortOf | None, str]:
-    """The job's sorting and its name for people."""
-    if job.sort_key is not None:
-        return job.sort_key, "sort_key"
-    said = job.sort_values
-    if said is False:
+def _sort_of(step: Step) -> tuple[SortOf | None, str]:
+    """The step's sorting and its name for people."""
+    if step.sort_key is not None:
+        return step.sort_key, "sort_key"
+    of_value = step.sort_values
+    if of_value is False:
         return None, "group_key"
-    if said is True:
+    if of_value is True:
         return lambda _key, value: value, "sort_values"
-    plain = inspect.getattr_static(job, "sort_values")
-    of_value = plain if _takes_one(plain) else said
     return lambda _key, value: of_value(value), "sort_values"
-
-
-def _takes_one(function: Any) -> bool:
-    """Is it a function in the class's body that takes the value and no `self`?"""
-    return isinstance(function, FunctionType) and function.__code__.co_argcount == 1
 
 
 class Ordering:
     """Arranges the records of one map task for the shuffle."""
 
-    def __init__(self, job: Job, sort: SortOf | None, phase: str) -> None:
-        self._group_of = job.group_key
+    def __init__(self, step: Step, sort: SortOf | None, phase: str) -> None:
+        self._group_of = step.group_key
         self._sort_of = sort
         self._phase = phase
         self._key_type = NONE

@@ -11,9 +11,9 @@ from mapreduce.job_class import Job
 from mapreduce.task.failure import bounded_repr, failure_of
 
 
-def output_format(job: Job, collect: bool) -> OutputFormat:
-    """The job's format, or exact records for a result without an output path."""
-    return Exact() if collect else job.writer()
+def output_format(job: Job, is_exact: bool) -> OutputFormat:
+    """The job's format, or exact records for the next step or a result without an output path."""
+    return Exact() if is_exact else job.writer()
 
 
 class PartWriter:

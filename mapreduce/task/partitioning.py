@@ -10,27 +10,27 @@ from collections.abc import Callable
 from typing import Any
 
 from mapreduce.errors import UserCodeError
-from mapreduce.job_class import Job
 from mapreduce.shuffle.grouping import ByFirstField, ByKey, EachRecord, Grouping
 from mapreduce.shuffle.keys import encode, partitions_of
+from mapreduce.step_class import Step
 from mapreduce.task.failure import bounded_repr, failure_of
 from mapreduce.task.ordering import Ordering
 
 
 class Partitioner:
-    """The partitions of one job's keys."""
+    """The partitions of one step's keys."""
 
-    def __init__(self, job: Job, ordering: Ordering | None) -> None:
-        self._job = job
+    def __init__(self, step: Step, ordering: Ordering | None) -> None:
+        self._asked = step.partition
         self.grouping: Grouping = ByKey()
         """Rows of a spill that are asked about together, and with which key."""
         if ordering is not None:
-            each = job.group_key is not None and job.partition is not None
+            each = step.group_key is not None and step.partition is not None
             self.grouping = EachRecord() if each else ByFirstField()
 
     def partitions(self, keys: list[Any], count: int) -> list[int]:
         """The partition, of `count`, of each key. Raises UserCodeError."""
-        asked = self._job.partition
+        asked = self._asked
         if asked is None:
             return partitions_of(keys, count)
         if not isinstance(self.grouping, EachRecord):

@@ -21,6 +21,7 @@ from mapreduce.shuffle.groups import Groups
 from mapreduce.shuffle.keys import NONE, KeyTypesError, join_types
 from mapreduce.shuffle.run_file import SegmentReader
 from mapreduce.shuffle.spill import merged_segments
+from mapreduce.step_class import Step
 from mapreduce.task.emitter import Emitter
 from mapreduce.task.env import TaskEnv
 from mapreduce.task.failure import bounded_repr, failure_of
@@ -33,10 +34,11 @@ def run_reduce(task: ReduceTask, job: Job, env: TaskEnv) -> ReduceOutcome:
     job's code, RunCorrupt for a damaged segment, and what `env` raises."""
     counters = TaskCounters()
     job = job.for_task(counters)
+    step = job.bound_steps()[task.step]
     with counting(counters):
-        part = PartWriter(output_format(job, task.collect), env.create_output(task.part_name))
-        segments = _Segments(task, env, counters, grouping_of(job))
-        _Reduce(job, segments, part).run()
+        part = PartWriter(output_format(job, task.is_exact), env.create_output(task.part_name))
+        segments = _Segments(task, env, counters, grouping_of(step))
+        _Reduce(step, segments, part).run()
         part.close()
     segments.check()
     counters.add("reduce_groups", segments.groups.groups, RECORDS)
@@ -90,9 +92,9 @@ class _Segments:
 class _Reduce:
     """The loop over groups."""
 
-    def __init__(self, job: Job, segments: _Segments, part: PartWriter) -> None:
-        self._job = job
-        self._reducer: Any = job.reducer
+    def __init__(self, step: Step, segments: _Segments, part: PartWriter) -> None:
+        self._step = step
+        self._reducer: Any = step.reducer
         self._segments = segments
         self._part = part
         self._phase = "reducer_init"
@@ -124,9 +126,12 @@ class _Reduce:
         return self._part.output_bytes - before
 
     def _hook(self, name: str) -> None:
+        hook = getattr(self._step, name)
+        if hook is None:
+            return
         self._phase = name
         try:
-            pairs = getattr(self._job, name)()
+            pairs = hook()
         except (Exception, SystemExit) as error:  # noqa: BLE001
             raise self._fault(error) from None
         self._emitter.take(pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mapreduce.conservation import moved_by
 from mapreduce.job import MapOutcome, MapTask, ReduceOutcome, ReduceTask
 from mapreduce.wire import AttemptId, AttemptSucceeded
 
@@ -15,15 +16,11 @@ def success_of(
     task: MapTask | ReduceTask, outcome: MapOutcome | ReduceOutcome, files: tuple[str, ...]
 ) -> AttemptSucceeded:
     """The report on a task with this outcome that wrote these parts."""
-    attempt = AttemptId.of(task)
-    records = outcome.counters.get("records", {})
-    records_out = records.get(f"{attempt.kind}_output", 0)
-    if isinstance(outcome, MapOutcome) and leaves_run(task):
-        records_out = sum(outcome.partition_records)
+    records_in, records_out = moved_by(outcome)
     return AttemptSucceeded(
-        attempt,
+        AttemptId.of(task),
         outcome.counters,
-        records.get(f"{attempt.kind}_input", 0),
+        records_in,
         records_out,
         outcome.output_bytes,
         files,

@@ -98,7 +98,7 @@ class MemoryRun:
         self.maps: list[MapOutcome] = []
         self.reduces: list[ReduceOutcome] = []
         self.parts: dict[str, bytes] = {}
-        self.step = job.describe_step(job.partitions)
+        (self.step,) = job.describe_steps()
         settings = Settings(spill_bytes=spill_bytes)
         for index, split in enumerate(splits):
             env = MemoryEnv(inputs, self.runs)

@@ -275,7 +275,7 @@ def test_counters_status_and_progress() -> None:
     env = MemoryEnv({"in": text}, {})
     env.map_name = "0"
     job = Counting()
-    task = MapTask("j", 0, 0, 1, cut(text, 1)[0], job.describe_step())
+    task = MapTask("j", 0, 0, 1, cut(text, 1)[0], *job.describe_steps())
     counters = run_map(task, job, env).counters
     assert counters["user"] == {"lines": 5_000}
     assert counters["text"] == {"chars": 20_000}

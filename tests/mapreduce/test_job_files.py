@@ -73,7 +73,7 @@ def test_a_class_is_loaded(tmp_path: Path) -> None:
 def test_plain_functions_are_a_job(tmp_path: Path) -> None:
     job_class = load_job(job_file(tmp_path, FUNCTIONS))
     assert (job_class.__name__, job_class.__doc__) == ("job", "Plain functions.")
-    step = job_class.describe_step()
+    (step,) = job_class().describe_steps()
     assert (step.partitions, step.has_combiner, step.has_reducer) == (3, False, True)
     assert sorted(job_class().run_inline(["x", "x"])) == [("x", 2)]
 
@@ -110,7 +110,6 @@ CLASS = "import mapreduce as mr\nclass A(mr.Job):\n    def mapper(self, key, lin
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (CLASS + "def steps(self): pass\n", "the job A: steps is not built yet"),
         (CLASS + "def mapper_frame(self, frame): pass\n", "mapper_frame is not built yet"),
         (CLASS + "reducer = mr.Sum()\n", r"^mr\.Sum is not built yet$"),
         (CLASS + "input_format = mr.CSV\n", r"^mr\.CSV is not built yet$"),
@@ -134,16 +133,16 @@ def test_what_is_not_built_is_refused_and_not_ignored(
 
 
 def test_a_job_that_no_file_is_loaded_for_is_looked_at_too() -> None:
-    class Chain(mr.Job):
+    class Framed(mr.Job):
         def mapper(self, key: Any, line: str) -> Any:
             yield line, 1
 
-        def steps(self) -> Any:
-            return []
+        def mapper_frame(self, frame: Any) -> Any:
+            return frame
 
     here = [__file__]
-    for run in (lambda: Chain().run_inline(["x"]), lambda: Chain().run(here, None, "inline")):
-        with pytest.raises(BadArgument, match="the job Chain: steps is not built yet"):
+    for run in (lambda: Framed().run_inline(["x"]), lambda: Framed().run(here, None, "inline")):
+        with pytest.raises(BadArgument, match="the job Framed: mapper_frame is not built yet"):
             run()
 
 
