@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mapreduce.counters import count
 from mapreduce.errors import JobFailed, UserCodeError
-from mapreduce.formats.text_lines import TextLines
+from mapreduce.formats.fixed_length import FixedLength
+from mapreduce.formats.text_lines import KeyValue, TextLines
 from mapreduce.formats.text_output import TSV, JSONLines, Text
+from mapreduce.formats.whole_file import WholeFile
 from mapreduce.job_class import Job
 from mapreduce.params import param
 from mapreduce.result import Result
@@ -28,14 +30,17 @@ from mapreduce.unbuilt import missing
 
 __all__ = [
     "TSV",
+    "FixedLength",
     "JSONLines",
     "Job",
     "JobFailed",
+    "KeyValue",
     "Result",
     "Step",
     "Text",
     "TextLines",
     "UserCodeError",
+    "WholeFile",
     "count",
     "param",
 ]

@@ -29,7 +29,7 @@ from mapreduce.job import (
 from mapreduce.limits import STEPS_MAX
 from mapreduce.params import bind
 from mapreduce.result import Result
-from mapreduce.step_class import FUNCTIONS, OPTIONS, Step, check_order, takes_one
+from mapreduce.step_class import FUNCTIONS, OPTIONS, Step, check_mappers, check_order, takes_one
 from mapreduce.task.failure import failure_of
 from mapreduce.unbuilt import check_class
 
@@ -45,6 +45,8 @@ class Job:
     same form, runs zero or more times on the map's side. Without a reducer the mapper's pairs
     are the output. A chain of several such steps is what `steps` returns.
 
+    `mapper_raw(self, path, file)`, in place of `mapper`, gets each file once, open for reading.
+
     Keys rise within a partition. `sort_values = True`, or a function of the value, sorts the
     values of a key; `sort_key(self, key, value)` sorts them by key and value; `group_key(self,
     key)` makes one group of keys for which it is equal; `partition(self, key, n)` chooses the
@@ -56,6 +58,7 @@ class Job:
     output_format: ClassVar[Any] = TSV
 
     mapper: Callable[..., Any]
+    mapper_raw: ClassVar[Callable[..., Any] | None] = None
     reducer: ClassVar[Callable[..., Any] | None] = None
     combiner: ClassVar[Callable[..., Any] | None] = None
     partition: ClassVar[Callable[..., int] | None] = None
@@ -130,10 +133,23 @@ class Job:
             if not isinstance(step, Step):
                 raise BadArgument(f"{where}: steps() gave {step!r}: mr.Step(...) is needed")
             step.check(f"{where}, step {number}")
+            if step.mapper_raw is not None:
+                self._check_raw(f"{where}, step {number}", number)
         for name in OPTIONS if self.is_chain() else ():
             if getattr(self, name) and not any(getattr(step, name) for step in found):
                 raise BadArgument(f"{where}: no step uses {name}: name it in a Step, or drop it")
         return [step.bound(self) for step in found]
+
+    def _check_raw(self, where: str, number: int) -> None:
+        """Raise BadArgument if a step with a `mapper_raw` has no files to read."""
+        if number > 1:
+            raise BadArgument(f"{where}: mapper_raw reads input files, which the first step has")
+        if self.input_format is not TextLines:
+            raise BadArgument(f"{where}: mapper_raw reads the file itself: leave out input_format")
+
+    def whole_files(self) -> bool:
+        """Is a split a whole file, whatever its size?"""
+        return self.bound_steps()[0].mapper_raw is not None or self.reader().whole_files
 
     def describe_steps(self) -> tuple[StepSpec, ...]:
         """The steps as plain data. `partitions`, where it was set on this job, is that of the
@@ -149,12 +165,16 @@ class Job:
         """Raise BadArgument, naming the job by ``where``, if it cannot be run: it has no mapper,
         a format that is none, or uses what is not built."""
         check_class(cls, where)
-        if not cls.is_chain() and not callable(getattr(cls, "mapper", None)):
-            raise BadArgument(f"{where} has no mapper: define mapper(self, key, value)")
         if not cls.is_chain():
+            if not any(callable(getattr(cls, name, None)) for name in ("mapper", "mapper_raw")):
+                raise BadArgument(f"{where} has no mapper: define mapper(self, key, value)")
+            check_mappers(cls, where)
             check_order(cls, where)
         for name, verb in (("input_format", "read"), ("output_format", "encode")):
-            form = made(getattr(cls, name))
+            try:
+                form = made(getattr(cls, name))
+            except TypeError as error:
+                raise BadArgument(f"{where}: {name} lacks its arguments: {error}") from None
             if not callable(getattr(form, verb, None)):
                 raise BadArgument(f"{where}: {name} is {form!r}, which is no format of mapreduce")
 

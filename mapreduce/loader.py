@@ -1,8 +1,8 @@
 """From a job file to a Job class: `JOB.py`, or `JOB.py:NAME`.
 
-A file holds one Job class, or several of which one is named, or plain functions `mapper`,
-`reducer`, `combiner`, `partition`, `sort_key` and `group_key`. Whatever is wrong with it is said
-in one line.
+A file holds one Job class, or several of which one is named, or plain functions `mapper` (or
+`mapper_raw`), `reducer`, `combiner`, `partition`, `sort_key` and `group_key`. Whatever is wrong
+with it is said in one line.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mapreduce.unbuilt import NotBuilt, check_functions
 MODULE_NAME = "minimr_job"
 """The name under which a job file is imported; pickles of its classes carry it."""
 
+_MAPPERS = ("mapper", "mapper_raw")
 _FUNCTIONS = ("reducer", "combiner", "partition", "sort_key", "group_key")
 _SETTINGS = ("partitions", "sort_values", "input_format", "output_format")
 
@@ -101,7 +102,7 @@ def find_job(module: ModuleType, name: str = "") -> type[Job]:
         )
     if classes:
         return _checked(next(iter(classes.values())), path)
-    if callable(getattr(module, "mapper", None)):
+    if any(callable(getattr(module, name, None)) for name in _MAPPERS):
         return _of_functions(module, path)
     raise BadArgument(f"{path} has no mapper: define mapper(key, value) or a mr.Job class", path)
 
@@ -131,7 +132,7 @@ def _of_functions(module: ModuleType, path: str) -> type[Job]:
     """A Job class around the module's functions."""
     body: dict[str, Any] = {
         name: staticmethod(function)
-        for name in ("mapper", *_FUNCTIONS)
+        for name in (*_MAPPERS, *_FUNCTIONS)
         if callable(function := getattr(module, name, None))
     }
     body |= {name: getattr(module, name) for name in _SETTINGS if hasattr(module, name)}

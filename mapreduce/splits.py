@@ -3,7 +3,7 @@
 A pure function of the inputs' order and sizes and of `split_bytes`, never of nodes or of where
 replicas lie, so that every runner makes the same maps. A split is a chunk of a DFS file, so
 that a map reads one replica; of a local file it is 64 MiB. An empty file is one empty split:
-every input has a map, and a job has at least one.
+every input has a map, and a job has at least one. Formats that want whole files get them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ class InputFile(msgspec.Struct, frozen=True):
     chunk_bytes: int = LOCAL_SPLIT_BYTES
 
 
-def plan_splits(inputs: Iterable[InputFile], split_bytes: int = 0) -> Iterator[FileSplit]:
+def plan_splits(
+    inputs: Iterable[InputFile], split_bytes: int = 0, *, whole_files: bool = False
+) -> Iterator[FileSplit]:
     """The splits of a job in order; `split_bytes` 0 stands for each file's chunk size."""
     for file in inputs:
-        step = split_bytes or file.chunk_bytes
+        step = max(file.size_bytes, 1) if whole_files else split_bytes or file.chunk_bytes
         for start in range(0, file.size_bytes or 1, step):
             length = min(step, file.size_bytes - start)
             yield FileSplit(file.path, start, length, file.size_bytes)

@@ -29,6 +29,8 @@ class Step:
     """A map phase and, with a reducer, a reduce phase behind it. See the module's text."""
 
     mapper: Function = None
+    mapper_raw: Function = None
+    """In place of `mapper`, in the first step: gets each input file."""
     combiner: Function = None
     reducer: Function = None
     partition: Function = None
@@ -58,6 +60,7 @@ class Step:
             function = getattr(self, name)
             if function is not None and not callable(function):
                 raise BadArgument(f"{where}: {name} is {function!r}: a function is needed")
+        check_mappers(self, where)
         check_order(self, where)
 
     def describe(self, partitions: int) -> StepSpec:
@@ -73,6 +76,12 @@ FUNCTIONS = tuple(
 
 OPTIONS = ("partition", "sort_values", "sort_key", "group_key")
 """What a Job class says about its step; beside `steps` it would say it about none."""
+
+
+def check_mappers(said: type | Step, where: str) -> None:
+    """Raise BadArgument if a step, or a class with one, has both mappers."""
+    if all(callable(getattr(said, name, None)) for name in ("mapper", "mapper_raw")):
+        raise BadArgument(f"{where} has mapper and mapper_raw: keep one")
 
 
 def check_order(said: type | Step, where: str) -> None:

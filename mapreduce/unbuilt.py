@@ -11,7 +11,6 @@ from typing import Any
 from dfs.errors import BadArgument
 
 _ATTRIBUTES = {
-    "mapper_raw": "mapper gets lines",
     "mapper_frame": "mapper gets one record at a time",
     "reducer_frame": "reducer gets one key at a time",
     "inputs": "name the inputs where the job is run",
@@ -21,7 +20,7 @@ _ATTRIBUTES = {
 
 NAMES = frozenset(
     {
-        *("CSV", "FixedLength", "KeyValue", "Parquet", "Records", "WholeFile"),
+        *("CSV", "Parquet", "Records"),
         *("Count", "Distinct", "First", "Max", "Mean", "Min", "Sum", "Top"),
         *("Input", "TotalOrder", "to"),
     }

@@ -7,29 +7,34 @@ instance.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from mapreduce.job import FileSplit
 
-Batch = tuple[Sequence[Any], Sequence[Any]]
-"""Keys and values of some records, of equal length."""
+Count = Callable[[str, int], None]
+"""Counts what was wrong with records, under a name."""
+
+
+class Batch(NamedTuple):
+    """Some records: keys, values and byte offsets in the file, of equal length."""
+
+    keys: Sequence[Any]
+    values: Sequence[Any]
+    offsets: Sequence[int]
 
 
 class InputFormat(Protocol):
     """Reads the records that begin in a split."""
 
+    whole_files: bool
+    """A split is a whole file, also an empty one."""
+
     def position(self, split: FileSplit) -> int:
         """Where the file must be opened for `read`."""
         ...
 
-    def read(
-        self, file: BinaryIO, split: FileSplit, count: Callable[[str, int], None]
-    ) -> Iterator[Batch]:
-        """Batches of records; `count(name, n)` counts what was wrong with them."""
-        ...
-
-    def offset_of(self, key: Any) -> int:
-        """The byte offset of the record with this key, -1 if unknown."""
+    def read(self, file: BinaryIO, split: FileSplit, count: Count) -> Iterator[Batch]:
+        """Batches of records; raises BadRecordError. `file.read(n)` may return fewer bytes."""
         ...
 
 
@@ -51,6 +56,15 @@ class RecordError(ValueError):
     def __init__(self, reason: str, key: Any, value: Any) -> None:
         super().__init__(reason)
         self.record = (key, value)
+
+
+class BadRecordError(ValueError):
+    """The input is not what the format reads; `offset` is where in the file."""
+
+    def __init__(self, reason: str, offset: int, record: bytes) -> None:
+        super().__init__(reason)
+        self.offset = offset
+        self.record = record
 
 
 _Format = TypeVar("_Format")

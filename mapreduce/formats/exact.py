@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from mapreduce.errors import RunCorrupt
+from mapreduce.formats import Batch, Count
 from mapreduce.job import FileSplit
 
 _SIZE = struct.Struct("<I")
@@ -22,6 +23,8 @@ _SIZE = struct.Struct("<I")
 class Exact:
     """Records with the types they were emitted with."""
 
+    whole_files = True
+
     def encode(self, keys: Sequence[Any], values: Sequence[Any]) -> bytes:
         """One batch."""
         data = pickle.dumps((list(keys), list(values)), pickle.HIGHEST_PROTOCOL)
@@ -29,28 +32,25 @@ class Exact:
 
     def decode(self, file: BinaryIO) -> Iterator[tuple[Any, Any]]:
         """The records; raises RunCorrupt if the file is cut short."""
-        for keys, values in self._batches(file):
-            yield from zip(keys, values, strict=True)
+        for batch in self._batches(file):
+            yield from zip(batch.keys, batch.values, strict=True)
 
     def position(self, split: FileSplit) -> int:
         """A split is a whole part."""
         return 0
 
-    def read(
-        self, file: BinaryIO, split: FileSplit, count: Callable[[str, int], None]
-    ) -> Iterator[tuple[list[Any], list[Any]]]:
-        """The records as they were written, batch by batch."""
+    def read(self, file: BinaryIO, split: FileSplit, count: Count) -> Iterator[Batch]:
+        """The records as they were written, batch by batch; each at the offset of its batch."""
         return self._batches(file)
 
-    def offset_of(self, key: Any) -> int:
-        """Unknown: a key says nothing about its place."""
-        return -1
-
     @staticmethod
-    def _batches(file: BinaryIO) -> Iterator[tuple[list[Any], list[Any]]]:
+    def _batches(file: BinaryIO) -> Iterator[Batch]:
+        at = 0
         while head := file.read(_SIZE.size):
             (size,) = _SIZE.unpack(head)
             data = file.read(size)
             if len(data) != size:
                 raise RunCorrupt(f"a part of the result ends {size - len(data)} bytes too early")
-            yield pickle.loads(data)
+            keys, values = pickle.loads(data)
+            yield Batch(keys, values, [at] * len(keys))
+            at += _SIZE.size + size

@@ -1,4 +1,4 @@
-"""TextLines: a record is a line; its key is (path, byte offset), its value the text.
+"""Lines of text: TextLines, and KeyValue, which cuts each at its first tab.
 
 A line ends at `\\n` only, and one `\\r` before it is stripped. Bytes that are not UTF-8 are
 replaced (U+FFFD) and the lines that had some are counted.
@@ -6,43 +6,67 @@ replaced (U+FFFD) and the lines that had some are counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from mapreduce.formats import Batch
+from mapreduce.formats import Batch, Count
 from mapreduce.job import FileSplit
 from mapreduce.records import line_blocks, read_position
 
 INVALID_UTF8 = "invalid_utf8"
-"""Counter of lines in which bytes were replaced."""
+"""Counter of lines, or whole files, in which bytes were replaced."""
 
 
 class TextLines:
-    """Lines of text files."""
+    """The key is (path, byte offset), the value the line."""
+
+    whole_files = False
 
     def position(self, split: FileSplit) -> int:
         """Where the file must be opened for `read`."""
         return read_position(split)
 
-    def offset_of(self, key: Any) -> int:
-        """The byte offset of the line."""
-        return int(key[1])
-
-    def read(
-        self, file: BinaryIO, split: FileSplit, count: Callable[[str, int], None]
-    ) -> Iterator[Batch]:
+    def read(self, file: BinaryIO, split: FileSplit, count: Count) -> Iterator[Batch]:
         """Lines that begin in the split, in batches of about a megabyte."""
         path = split.path
-        for offset, block in line_blocks(file, split):
-            lines, sizes, invalid = _split(block)
-            if invalid:
-                count(INVALID_UTF8, invalid)
-            offsets = accumulate(sizes, lambda at, size: at + size + 1, initial=offset)
-            yield [(path, at) for at, _ in zip(offsets, lines, strict=False)], lines
+        for offsets, lines in _batches(file, split, count):
+            yield Batch([(path, at) for at in offsets], lines, offsets)
 
 
-def _split(block: bytes) -> tuple[list[str], Iterator[int], int]:
+class KeyValue:
+    """The key is the line before its first tab, the value what follows; None without a tab.
+
+    So it reads what TSV wrote, as text.
+    """
+
+    whole_files = False
+
+    def position(self, split: FileSplit) -> int:
+        """Where the file must be opened for `read`."""
+        return read_position(split)
+
+    def read(self, file: BinaryIO, split: FileSplit, count: Count) -> Iterator[Batch]:
+        """Lines that begin in the split, in batches of about a megabyte."""
+        for offsets, lines in _batches(file, split, count):
+            cut = [line.partition("\t") for line in lines]
+            values = [value if tab else None for _, tab, value in cut]
+            yield Batch([key for key, _, _ in cut], values, offsets)
+
+
+def _batches(
+    file: BinaryIO, split: FileSplit, count: Count
+) -> Iterator[tuple[list[int], list[str]]]:
+    """Offsets and texts of the lines that begin in the split."""
+    for offset, block in line_blocks(file, split):
+        lines, sizes, invalid = _split(block)
+        if invalid:
+            count(INVALID_UTF8, invalid)
+        offsets = list(accumulate(sizes, lambda at, size: at + size + 1, initial=offset))
+        yield offsets[: len(lines)], lines
+
+
+def _split(block: bytes) -> tuple[list[str], list[int], int]:
     """The lines of a block as text, their sizes in bytes without `\\n`, and how many were bad."""
     invalid = 0
     if block.isascii():
@@ -55,12 +79,12 @@ def _split(block: bytes) -> tuple[list[str], Iterator[int], int]:
             lines = block.decode("utf-8").split("\n")
         except UnicodeDecodeError:
             lines = [line.decode("utf-8", "replace") for line in raw]
-            invalid = sum(not _is_utf8(line) for line in raw)
+            invalid = sum(not is_utf8(line) for line in raw)
     if not lines[-1] and block.endswith(b"\n"):
         lines.pop()
     if b"\r" in block:
         lines = _strip_returns(lines, block.endswith(b"\n"))
-    return lines, iter(sizes), invalid
+    return lines, sizes, invalid
 
 
 def _strip_returns(lines: list[str], complete: bool) -> list[str]:
@@ -71,9 +95,10 @@ def _strip_returns(lines: list[str], complete: bool) -> list[str]:
     return stripped
 
 
-def _is_utf8(line: bytes) -> bool:
+def is_utf8(data: bytes | bytearray) -> bool:
+    """Whether the bytes are text."""
     try:
-        line.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True

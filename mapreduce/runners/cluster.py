@@ -114,7 +114,7 @@ def submit(
     accepted = _open_job(fs, word, bundle)
     try:
         maps = 0
-        for page in _pages(_planned(files, submission.settings)):
+        for page in _pages(_planned(files, submission.settings, job.whole_files())):
             ask(fs, AddSplits(accepted.job, maps, page), Ok)
             maps += len(page)
         ask(fs, StartJob(accepted.job, maps), Ok)
@@ -214,10 +214,12 @@ def _inside(path: str) -> str:
     return dfs_path(path) if path.startswith(DFS_SCHEME) else "/" + path.lstrip("/")
 
 
-def _planned(files: Iterable[Entry], settings: Settings) -> Iterator[PlannedSplit]:
+def _planned(
+    files: Iterable[Entry], settings: Settings, whole_files: bool
+) -> Iterator[PlannedSplit]:
     for file in files:
         whole = InputFile(file.path, file.size, file.chunk_size)
-        for split in plan_splits([whole], settings.split_bytes):
+        for split in plan_splits([whole], settings.split_bytes, whole_files=whole_files):
             yield PlannedSplit(split, file.inode)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -105,21 +106,24 @@ def run(
     overwrite: bool = False,
 ) -> Result:
     """Run a job over files; raises JobFailed, NotFound for inputs, Exists for the output."""
+    spec = spec_of(job, "", Path(source_of(type(job))).name, settings, output is None)
     directory = None if output is None else OutputDirectory(output, overwrite)
     splits = [
         PlacedSplit(split, files)
         for path in inputs
         for files in [files_of(path)]
-        for split in plan_splits(files.expand(path), settings.split_bytes)
+        for split in plan_splits(
+            files.expand(path), settings.split_bytes, whole_files=job.whole_files()
+        )
     ]
-    spec = spec_of(job, "", Path(source_of(type(job))).name, settings, output is None)
     if directory is None:
         return _collected(job, spec, splits)
     return _stored(job, spec, splits, directory)
 
 
 def run_lines(job: Job, lines: Iterable[str]) -> list[tuple[Any, Any]]:
-    """The job's exact output for lines of text, in two splits and at least two partitions."""
+    """The job's exact output for lines of text, in two splits and at least two partitions; where
+    a split is a whole file, there is one."""
     text = "".join(f"{line.removesuffix(chr(10))}\n" for line in lines).encode()
     half = len(text) // 2
     partitions, job = job.partitions, type(job)(**job.params)
@@ -129,9 +133,10 @@ def run_lines(job: Job, lines: Iterable[str]) -> list[tuple[Any, Any]]:
     with tempfile.TemporaryDirectory(prefix="minimr-") as work:
         path = str(Path(work) / "lines")
         Path(path).write_bytes(text)
+        ends = (0, len(text)) if job.whole_files() else (0, half, len(text))
         splits = [
             PlacedSplit(FileSplit(path, start, end - start, len(text)), LocalFiles())
-            for start, end in ((0, half), (half, len(text)))
+            for start, end in pairwise(ends)
         ]
         return list(_collected(job, spec, splits))
 

@@ -6,15 +6,15 @@ environment is never blamed on it, nor the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any
 
 import polars as pl
 
 from mapreduce.counters import RECORDS, TaskCounters, counting
 from mapreduce.errors import UserCodeError
-from mapreduce.formats import InputFormat
+from mapreduce.formats import BadRecordError, Batch, InputFormat
 from mapreduce.formats.exact import Exact
 from mapreduce.job import MapOutcome, MapTask
 from mapreduce.job_class import Job
@@ -29,6 +29,7 @@ from mapreduce.task.failure import bounded_repr, failure_of
 from mapreduce.task.ordering import ordering_of
 from mapreduce.task.part_writer import PartWriter, output_format
 from mapreduce.task.partitioning import Partitioner
+from mapreduce.task.raw_file import NAME, RawFile, open_local
 
 PROGRESS_RECORDS = 2_000
 """Progress is told after so many input records."""
@@ -69,7 +70,10 @@ class _Map:
         self._counters = counters
         self._reader = reader
         self._phase = "mapper"
-        self._record: tuple[Any, Any] | None = None
+        self._batch: Batch | None = None
+        self._number = 0
+        """The record at work is this one of the batch."""
+        self._raw: RawFile | None = None
         self._emitter: Emitter
         self._records = 0
 
@@ -77,35 +81,44 @@ class _Map:
         """Initialise, map every record, finish."""
         self._emitter = Emitter(sink, self._fault)
         self._hook("mapper_init")
-        split = self._task.split
-        if split.length:
-            file = self._env.open_input(split.path, self._reader.position(split))
-            self._read(file)
-            file.close()
-        self._record = None
+        if self._step.mapper_raw is not None:
+            self._map_raw(self._step.mapper_raw)
+        elif self._task.split.length or self._reader.whole_files:
+            self._read()
+        self._batch = None
         self._hook("mapper_final")
         self._emitter.flush()
         self._counters.add("map_input", self._records, RECORDS)
         self._counters.add("map_output", self._emitter.records, RECORDS)
-        self._env.progress(self._records, 1.0, self._counters.status)
+        self._tell(1.0)
 
-    def _read(self, file: BinaryIO) -> None:
-        for keys, values in self._reader.read(file, self._task.split, self._count_fault):
-            for at in range(0, len(keys), PROGRESS_RECORDS):
-                some = keys[at : at + PROGRESS_RECORDS]
-                self._map(some, values[at : at + PROGRESS_RECORDS])
-                self._records += len(some)
-                self._env.progress(self._records, self._fraction(some[-1]), self._counters.status)
+    def _read(self) -> None:
+        split = self._task.split
+        file = self._env.open_input(split.path, self._reader.position(split))
+        try:
+            for batch in self._reader.read(file, split, self._count_fault):
+                for start in range(0, len(batch.keys), PROGRESS_RECORDS):
+                    end = min(start + PROGRESS_RECORDS, len(batch.keys))
+                    self._map(batch, start, end)
+                    self._records += end - start
+                    self._tell((batch.offsets[end - 1] - split.start) / max(split.length, 1))
+        except BadRecordError as error:
+            record = bounded_repr(error.record)
+            failure = failure_of(error, "input", split.path, error.offset, record)
+            raise UserCodeError(failure) from None
+        file.close()
 
-    def _map(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
-        """Call the mapper for each record. What `Emitter.take` does is written out here: it
+    def _map(self, batch: Batch, start: int, end: int) -> None:
+        """Call the mapper for some records. What `Emitter.take` does is written out here: it
         is the innermost loop of every job, and a call costs as much as a short word."""
         mapper = self._step.mapper or identity
         emitter = self._emitter
         add_key, add_value = emitter.keys.append, emitter.values.append
-        for record in zip(keys, values, strict=True):
+        self._batch = batch
+        records = zip(batch.keys[start:end], batch.values[start:end], strict=True)
+        for number, (name, content) in enumerate(records, start):
             try:
-                pairs = mapper(*record)
+                pairs = mapper(name, content)
                 if pairs is None:
                     continue
                 pairs = iter(pairs)
@@ -113,12 +126,33 @@ class _Map:
                     add_key(key)
                     add_value(value)
             except (Exception, SystemExit) as error:  # noqa: BLE001
-                self._record = record
+                self._number = number
                 raise self._fault(error) from None
             if len(emitter.keys) >= emitter.room:
-                self._record = record
+                self._number = number
                 emitter.flush()
                 emitter.take_rest(pairs)
+
+    def _map_raw(self, mapper: Callable[..., Any]) -> None:
+        """Give the whole file to the job's `mapper_raw`."""
+        path = self._task.split.path
+        file, is_copy = open_local(self._env, path, lambda: self._tell(0.0))
+        self._raw = RawFile(file, self._task.split.file_bytes, self._tell)
+        self._phase = "mapper_raw"
+        try:
+            pairs = mapper(path, self._raw.buffered())
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            raise self._fault(error) from None
+        self._emitter.take(pairs)
+        if self._raw.fault is not None:
+            raise self._raw.fault
+        self._records += 1
+        file.close()
+        if is_copy:
+            self._env.remove_scratch(NAME)
+
+    def _tell(self, fraction: float) -> None:
+        self._env.progress(self._records, min(max(fraction, 0.0), 1.0), self._counters.status)
 
     def _hook(self, name: str) -> None:
         hook = getattr(self._step, name)
@@ -135,18 +169,14 @@ class _Map:
     def _count_fault(self, name: str, n: int) -> None:
         self._counters.add(name, n, RECORDS)
 
-    def _fraction(self, key: Any) -> float:
-        split = self._task.split
-        done = self._reader.offset_of(key) - split.start
-        return min(max(done / split.length, 0.0), 1.0)
-
-    def _fault(self, error: BaseException) -> UserCodeError:
-        path = self._task.split.path
-        if self._record is None:
+    def _fault(self, error: BaseException) -> BaseException:
+        if self._raw is not None and self._raw.fault is not None:
+            return self._raw.fault
+        path, batch, at = self._task.split.path, self._batch, self._number
+        if batch is None:
             return UserCodeError(failure_of(error, self._phase, path))
-        key, value = self._record
-        offset = self._reader.offset_of(key)
-        return UserCodeError(failure_of(error, self._phase, path, offset, bounded_repr(value)))
+        record = bounded_repr(batch.values[at])
+        return UserCodeError(failure_of(error, self._phase, path, batch.offsets[at], record))
 
 
 class _PartSink:

@@ -28,7 +28,7 @@ def read(text: bytes, splits: list[FileSplit], kind: type[io.BytesIO] = io.Bytes
     for split in splits:
         file = kind(text)
         file.seek(form.position(split))
-        for keys, values in form.read(file, split, lambda name, n: None):
+        for keys, values, _ in form.read(file, split, lambda name, n: None):
             found += zip(keys, values, strict=True)
     return found
 
