@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import click
 
@@ -12,21 +11,19 @@ from cli.jobs.ask import ask
 from cli.jobs.progress import Progress
 from cli.jobs.reports import job_fields, locality_line
 from cli.jobs.request import Request, write_records
+from cli.jobs.watcher import Watcher, submission_of
 from cli.render import duration, json_line
 from dfs.wire.common import Ok
 from mapreduce.errors import JobFailed
-from mapreduce.job import parse_settings
 from mapreduce.job_class import Job
-from mapreduce.runners.cluster import Submission, result_of, submit, watch
-from mapreduce.wire import JobNews, JobOptions, JobReport, KillJob
-
-ATTEMPT_FAILED = "attempt_failed"
+from mapreduce.runners.cluster import result_of, submit, watch
+from mapreduce.wire import JobReport, KillJob
 
 
 def run_on_cluster(call: Invocation, job: Job, request: Request) -> None:
     """Submit a job, show how it goes, and give what it gives; with ``-d`` only the first."""
     fs = call.client()
-    submitted = submit(fs, job, request.inputs, request.output, _submission(request))
+    submitted = submit(fs, job, request.inputs, request.output, submission_of(request))
     if request.detach:
         click.echo(submitted.job_id)
         return
@@ -50,52 +47,6 @@ def run_on_cluster(call: Invocation, job: Job, request: Request) -> None:
         write_records(job, result)
     elif call.json:
         click.echo(json_line(job_fields(end.report)))
-
-
-class Watcher:
-    """Tells what happens to a job: the first failed attempt, and the first traceback if that
-    had none. Later ones are counted in the progress."""
-
-    def __init__(self, call: Invocation, progress: Progress) -> None:
-        self._call = call
-        self._progress = progress
-        self._told: list[str] = []
-
-    def on_news(self, news: JobNews) -> None:
-        """Events and progress since the last time."""
-        for event in news.events:
-            if event.kind == ATTEMPT_FAILED and self._is_new(event.text):
-                self._told.append(event.text)
-                self._progress.say(f"{self._call.program}: {event.text}")
-        self._progress.show(news.report)
-
-    def _is_new(self, text: str) -> bool:
-        return not self._told or ("\n" in text and "\n" not in "".join(self._told))
-
-    def in_short(self, error: JobFailed) -> JobFailed:
-        """The error that ended the job; what was told in full is not told again, except to a
-        program that reads JSON."""
-        if self._call.json or error.message not in self._told:
-            return error
-        attempt, _, _ = error.message.partition(" failed: ")
-        message = f"{error.job_id} failed: the error of {attempt} is shown above"
-        return JobFailed(message, error.job_id, error.failure)
-
-
-def _submission(request: Request) -> Submission:
-    defaults = JobOptions()
-    options = JobOptions(
-        max_attempts=request.max_attempts or defaults.max_attempts,
-        task_timeout_ns=request.task_timeout_ns or defaults.task_timeout_ns,
-        env=request.env,
-    )
-    return Submission(
-        parse_settings(request.settings),
-        options,
-        request.overwrite,
-        request.name or "",
-        tuple(Path(path) for path in request.py_files),
-    )
 
 
 def _summary(report: JobReport) -> str:

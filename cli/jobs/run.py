@@ -43,7 +43,7 @@ def pairs(_context: click.Context, parameter: click.Parameter, value: Iterable[s
     "-r",
     "runner",
     type=click.Choice([INLINE, LOCAL, CLUSTER]),
-    help="Where it runs; without it MINIMR_RUNNER, else the cluster if one is configured.",
+    help="Where it runs; without it MINIMR_RUNNER, else cluster if one is configured, else local.",
 )
 @click.option("-n", "partitions", type=int, metavar="N", help="Partitions of the last step.")
 @click.option(
@@ -90,12 +90,16 @@ def command(context: click.Context, call: Invocation, /, **options: Any) -> None
         from cli.jobs.cluster_run import run_on_cluster
 
         run_on_cluster(call, job, request)
+    elif runner == LOCAL:
+        from cli.jobs.local_run import run_here
+
+        run_here(call, job, request)
     else:
         _run_inline(call, job, request)
 
 
 def _runner(call: Invocation, given: str | None) -> str:
-    """The runner to use; raises BadArgument for one that is not built."""
+    """The runner to use; raises BadArgument for one that there is not."""
     from mapreduce.runners import chosen_runner
 
     if not jobs_possible():
@@ -103,8 +107,6 @@ def _runner(call: Invocation, given: str | None) -> str:
     if call.cluster:
         # The runners find the cluster as the library does.
         os.environ["MINIDFS_CLUSTER"] = str(call.config_file)
-    if given == LOCAL:
-        raise BadArgument("the runner 'local' is not built yet: there are inline and cluster")
     return chosen_runner(given)
 
 
@@ -118,7 +120,7 @@ def _refuse_unbuilt(options: dict[str, Any]) -> None:
 
 
 def _run_inline(call: Invocation, job: Job, request: Request) -> None:
-    """All in this process; what only workers can do is refused."""
+    """All in this process; what needs processes of its own is refused."""
     from mapreduce.job import parse_settings
     from mapreduce.runners import inline
 
@@ -130,7 +132,7 @@ def _run_inline(call: Invocation, job: Job, request: Request) -> None:
     }
     for option, value in only_cluster.items():
         if value:
-            raise BadArgument(f"{option} is for -r cluster: the inline runner is one process")
+            raise BadArgument(f"{option} is for -r cluster or local: inline is one process")
     os.environ.update(request.env)
     sys.path[:0] = [os.path.dirname(os.path.abspath(path)) for path in request.py_files]
     settings = parse_settings(request.settings)

@@ -14,7 +14,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -26,23 +26,23 @@ from dfs.client.entries import Entry
 from dfs.errors import BadArgument, DfsError, Exists, JobKilled, NotFound, OutcomeUnknown
 from dfs.limits import SECOND_NS
 from dfs.wire.common import Ok
-from mapreduce import bundle as bundles
 from mapreduce.bundle import Bundle
 from mapreduce.errors import JobFailed
 from mapreduce.formats.exact import Exact
 from mapreduce.job import JobSpec, Settings
-from mapreduce.job_class import Job, source_of, spec_of
+from mapreduce.job_class import Job, spec_of
 from mapreduce.plan import plan_of
 from mapreduce.result import Result
 from mapreduce.runners.asking import ask
 from mapreduce.runners.files import DFS_SCHEME, dfs_entries, dfs_path
+from mapreduce.runners.packing import bundle_of
+from mapreduce.runners.submission import Submission
 from mapreduce.splits import InputFile, plan_splits
 from mapreduce.wire import (
     SPLITS_PER_PAGE,
     AddSplits,
     DropOutput,
     JobNews,
-    JobOptions,
     JobState,
     JobSubmitted,
     KillJob,
@@ -59,17 +59,6 @@ PAGE_MAX_CHARS = 256 * 1024
 """Paths in one page of splits; a message has at most 1 MiB."""
 FILE_SCHEME = "file:"
 BUNDLE_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What was decided about one run, beside the job, its inputs and its output."""
-
-    settings: Settings = field(default_factory=Settings)
-    options: JobOptions = field(default_factory=JobOptions)
-    overwrite: bool = False
-    name: str = ""
-    py_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +232,7 @@ def _upload(
     fs: Client, job: Job, submission: Submission, *, collect: bool
 ) -> tuple[JobSpec, Bundle]:
     """The job's description, and its bundle, which is in the cluster then."""
-    source = source_of(type(job))
-    if not source:
-        raise BadArgument("the job's code lies in no file: save it as one to run it on a cluster")
-    bundle = bundles.build(Path(source), submission.py_files)
+    bundle = bundle_of(job, submission.py_files)
     spec = spec_of(job, bundle.digest, bundle.entry, submission.settings, collect)
     _put_bundle(fs, bundle)
     return msgspec.structs.replace(spec, name=submission.name or spec.name), bundle

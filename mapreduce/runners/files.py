@@ -8,9 +8,11 @@ written beside it under a hidden name, and a rename at the end makes it appear w
 from __future__ import annotations
 
 import glob
+import io
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 from dfs.config_file import locate
 from dfs.errors import BadArgument, DfsError, Exists, NotFound, PermissionDenied
 from mapreduce.splits import InputFile
+from mapreduce.worker.serving import OutputFile
 
 if TYPE_CHECKING:
     from dfs.client.client import Client
@@ -38,8 +41,8 @@ class Files(Protocol):
         """A file for reading."""
         ...
 
-    def create(self, path: str) -> BinaryIO:
-        """A new file for writing; missing parents are made."""
+    def create(self, path: str) -> OutputFile:
+        """A file for writing; one that has the name is replaced."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -73,6 +76,20 @@ def skipped(name: str) -> bool:
     return name.startswith(("_", "."))
 
 
+class LocalOutput(io.BufferedWriter):
+    """A file of this machine while it is written."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path, "wb"))
+        self._path = path
+
+    def discard(self) -> None:
+        """It shall never have been."""
+        with suppress(OSError):  # what it still held goes nowhere, as it should
+            self.close()
+        os.unlink(self._path)
+
+
 class LocalFiles:
     """Files of this machine; `file:` before a path is allowed."""
 
@@ -104,9 +121,9 @@ class LocalFiles:
         """A file for reading."""
         return open(self._local(path), "rb")
 
-    def create(self, path: str) -> BinaryIO:
-        """A new file for writing."""
-        return open(self._local(path), "xb")
+    def create(self, path: str) -> OutputFile:
+        """A file for writing."""
+        return LocalOutput(self._local(path))
 
     def exists(self, path: str) -> bool:
         """Whether there is anything at the path."""
@@ -155,9 +172,9 @@ class DfsFiles:
         """A file for reading."""
         return cast(BinaryIO, self._fs().open(dfs_path(path), "rb"))
 
-    def create(self, path: str) -> BinaryIO:
-        """A new file for writing."""
-        return cast(BinaryIO, self._fs().open(dfs_path(path), "xb"))
+    def create(self, path: str) -> OutputFile:
+        """A file for writing."""
+        return cast(OutputFile, self._fs().open(dfs_path(path), "wb"))
 
     def exists(self, path: str) -> bool:
         """Whether there is anything at the path."""
@@ -241,8 +258,8 @@ class OutputDirectory:
         self._files.remove(self._hidden)
         self._files.make_directory(self._hidden)
 
-    def create(self, name: str) -> BinaryIO:
-        """A new part."""
+    def create(self, name: str) -> OutputFile:
+        """A part; one that has the name is replaced."""
         return self._files.create(f"{self._hidden}/{name}")
 
     def commit(self) -> None:

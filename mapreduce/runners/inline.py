@@ -8,40 +8,33 @@ directory; user code runs in the caller's process, so a debugger works.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, cast
 
 from mapreduce.conservation import check_job_conserved, check_steps_conserved, moved_by
 from mapreduce.counters import total
 from mapreduce.errors import JobFailed, UserCodeError
 from mapreduce.job import Counters, FileSplit, JobSpec, Settings
 from mapreduce.job_class import Job, source_of, spec_of
-from mapreduce.plan import StepPlan, plan_of, whole
+from mapreduce.plan import StepPlan, plan_of
 from mapreduce.result import Result
-from mapreduce.runners.files import Files, LocalFiles, OutputDirectory, files_of
+from mapreduce.runners.files import Files, LocalFiles, OutputDirectory
+from mapreduce.runners.here import (
+    Create,
+    PlacedSplit,
+    carry_out,
+    create_in,
+    placed_splits,
+    splits_between,
+)
 from mapreduce.shuffle.run_index import read_index
-from mapreduce.splits import plan_splits
 from mapreduce.task.map_task import run_map
-from mapreduce.task.part_writer import output_format
 from mapreduce.task.reduce_task import run_reduce
 
 JOB_ID = "inline"
 _RUN = "map-{:05d}.run"
-
-
-Create = Callable[[str], BinaryIO]
-"""Makes a part by its name."""
-
-
-class PlacedSplit(NamedTuple):
-    """A split and the place where its file is: the path alone, which the job sees, is the same
-    wherever that is."""
-
-    split: FileSplit
-    files: Files
 
 
 class LocalEnv:
@@ -92,7 +85,7 @@ class LocalEnv:
 
     def create_output(self, name: str) -> BinaryIO:
         """A part."""
-        return self._create(name)
+        return cast(BinaryIO, self._create(name))
 
     def progress(self, records: int, fraction: float, status: str) -> None:
         """Nobody watches."""
@@ -108,17 +101,8 @@ def run(
     """Run a job over files; raises JobFailed, NotFound for inputs, Exists for the output."""
     spec = spec_of(job, "", Path(source_of(type(job))).name, settings, output is None)
     directory = None if output is None else OutputDirectory(output, overwrite)
-    splits = [
-        PlacedSplit(split, files)
-        for path in inputs
-        for files in [files_of(path)]
-        for split in plan_splits(
-            files.expand(path), settings.split_bytes, whole_files=job.whole_files()
-        )
-    ]
-    if directory is None:
-        return _collected(job, spec, splits)
-    return _stored(job, spec, splits, directory)
+    splits = placed_splits(job, inputs, settings)
+    return _carry_out(job, spec, splits, directory)
 
 
 def run_lines(job: Job, lines: Iterable[str]) -> list[tuple[Any, Any]]:
@@ -138,43 +122,15 @@ def run_lines(job: Job, lines: Iterable[str]) -> list[tuple[Any, Any]]:
             PlacedSplit(FileSplit(path, start, end - start, len(text)), LocalFiles())
             for start, end in pairwise(ends)
         ]
-        return list(_collected(job, spec, splits))
+        return list(_carry_out(job, spec, splits, None))
 
 
-def _stored(
-    job: Job, spec: JobSpec, splits: list[PlacedSplit], directory: OutputDirectory
+def _carry_out(
+    job: Job, spec: JobSpec, splits: list[PlacedSplit], directory: OutputDirectory | None
 ) -> Result:
-    directory.begin()
-    try:
-        counters, parts = _run_tasks(job, spec, splits, directory.create)
-        directory.commit()
-    except BaseException:
-        directory.discard()
-        raise
-    return Result(
-        JOB_ID, directory.path, counters, lambda: _records(job, spec, directory.open_part, parts)
+    return carry_out(
+        job, JOB_ID, spec, directory, lambda create: _run_tasks(job, spec, splits, create)
     )
-
-
-def _collected(job: Job, spec: JobSpec, splits: list[PlacedSplit]) -> Result:
-    parts_of = tempfile.TemporaryDirectory(prefix="minimr-")
-    folder = Path(parts_of.name)
-
-    def open_part(name: str, keep: object = parts_of) -> BinaryIO:
-        """A part; the directory lives as long as this function does."""
-        return (folder / name).open("rb")
-
-    counters, parts = _run_tasks(job, spec, splits, partial(_create, folder))
-    return Result(JOB_ID, None, counters, lambda: _records(job, spec, open_part, parts))
-
-
-def _records(
-    job: Job, spec: JobSpec, open_part: Callable[[str], BinaryIO], parts: list[str]
-) -> Iterator[tuple[Any, Any]]:
-    form = output_format(job, spec.collect)
-    for name in parts:
-        with open_part(name) as file:
-            yield from form.decode(file)
 
 
 def _run_tasks(
@@ -191,20 +147,12 @@ def _run_tasks(
                 if step.is_last:
                     run.step(step, splits, work, create)
                 else:
-                    run.step(step, splits, work, partial(_create, work))
-                    parts = [work / part for part in step.part_names()]
-                    splits = [
-                        PlacedSplit(whole(str(part), part.stat().st_size), LocalFiles())
-                        for part in parts
-                    ]
+                    run.step(step, splits, work, create_in(work))
+                    splits = splits_between(step, work)
         except UserCodeError as error:
             raise JobFailed(error.message, JOB_ID, error.failure) from None
     check_steps_conserved(steps, run.moved)
     return total(run.counters), steps[-1].part_names()
-
-
-def _create(folder: Path, name: str) -> BinaryIO:
-    return (folder / name).open("xb")
 
 
 class _Run:

@@ -22,6 +22,7 @@ from mapreduce.job import Settings
 from mapreduce.job_class import Job
 from mapreduce.runners import cluster as cluster_runner
 from mapreduce.runners import inline
+from mapreduce.runners.submission import Submission
 from mapreduce.testing.cluster import JobCluster
 from mapreduce.wire import JobNews, JobState
 
@@ -68,7 +69,7 @@ class JobWorkload:
 
     def _submit(self) -> str:
         """Start the job; its id."""
-        submission = cluster_runner.Submission(Settings(split_bytes=CHUNK_BYTES))
+        submission = Submission(Settings(split_bytes=CHUNK_BYTES))
         return self._insist(
             lambda: cluster_runner.submit(self._client, self._job, [INPUT], OUTPUT, submission)
         ).job_id

@@ -41,7 +41,7 @@ from mapreduce.worker.process_pool import ProcessPool
 from mapreduce.worker.reports import leaves_run, success_of
 from mapreduce.worker.runs import RunStore
 from mapreduce.worker.segments import Segments
-from mapreduce.worker.serving import Storage, TaskService
+from mapreduce.worker.serving import TaskFiles, TaskService
 from mapreduce.worker.task_child import AttemptLog, TaskChild
 from mapreduce.worker.task_messages import (
     End,
@@ -69,7 +69,7 @@ NO_AVX2 = (
 class AttemptRun:
     """An attempt under way. ``run`` it in one thread; the rest may be called from others."""
 
-    def __init__(self, order: RunAttempt, folder: Path, storage: Storage) -> None:
+    def __init__(self, order: RunAttempt, folder: Path, storage: TaskFiles) -> None:
         """``folder`` is made for the attempt's files; raises OSError."""
         folder.mkdir(mode=0o700, parents=True)
         self.attempt = AttemptId.of(order.task)

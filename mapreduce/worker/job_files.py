@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 
 from mapreduce.wire import AttemptId, bundle_path
-from mapreduce.worker.serving import Storage
+from mapreduce.worker.serving import WholeFiles
 
 BUNDLES_KEPT = 50
 JOBS_LOGGED = 50
@@ -21,7 +21,7 @@ JOBS_LOGGED = 50
 class JobFiles:
     """The folders ``bundles`` and ``logs`` below ``scratch``."""
 
-    def __init__(self, scratch: Path, storage: Storage) -> None:
+    def __init__(self, scratch: Path, storage: WholeFiles) -> None:
         self._storage = storage
         self._bundles = scratch / "bundles"
         self._logs = scratch / "logs"

@@ -80,6 +80,10 @@ class RunStore:
             raise RunCorrupt(f"the run of {run} is cut short", run.index)
         return RunPiece(payload, entry.size_bytes, entry.records, xxh3_64_intdigest(payload))
 
+    def place(self, run: AttemptId, partition: int) -> tuple[Path, PartitionEntry]:
+        """The file of a run, and where in it a partition lies. Raises RunCorrupt, OSError."""
+        return self._path(run), self._entry(run, partition)
+
     def drop(self, run: AttemptId) -> None:
         """Remove one run; fine if it is not there."""
         self._forget_indexes(lambda known: known == run)

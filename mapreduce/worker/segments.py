@@ -1,8 +1,9 @@
 """The segments that a reduce attempt merges, as they arrive in its folder.
 
 A segment comes in pieces, in order, and is handed to the task when it is whole and every piece
-had the checksum that its sender computed. The task waits for one map after the other; what
-arrives earlier lies there until it is asked for. The blocks inside carry checksums of their
+had the checksum that its sender computed. One of a run on this machine may also be read where it
+lies. The task waits for one map after the other; what arrives earlier lies there until it is
+asked for. The blocks inside carry checksums of their
 own, which the task verifies when it reads them.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import Condition
+from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
@@ -18,12 +20,19 @@ from mapreduce.wire import AttemptId
 from mapreduce.worker.work import StoreSegment
 
 
+class Place(NamedTuple):
+    """Where a whole segment begins, in a local file."""
+
+    path: Path
+    offset: int
+
+
 class Segments:
     """The segments of one attempt; stored by some threads, waited for by another."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._whole: dict[int, AttemptId] = {}
+        self._whole: dict[int, tuple[AttemptId, Place]] = {}
         self._changed = Condition()
         self._closed = False
 
@@ -36,20 +45,25 @@ class Segments:
                 raise RunCorrupt(f"a piece is missing before byte {piece.offset}", piece.run.index)
             file.write(piece.payload)
         if piece.offset + len(piece.payload) == piece.size_bytes:
-            with self._changed:
-                self._whole[piece.run.index] = piece.run
-                self._changed.notify_all()
+            self.lies_at(piece.run, Place(self._path(piece.run.index), 0))
 
-    def wait(self, map_index: int) -> Path | None:
+    def lies_at(self, run: AttemptId, place: Place) -> None:
+        """The segment of this run is whole and lies there."""
+        with self._changed:
+            self._whole[run.index] = (run, place)
+            self._changed.notify_all()
+
+    def wait(self, map_index: int) -> Place | None:
         """Where a whole segment lies; waits for it. None when the attempt is stopped."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or map_index in self._whole)
-            return None if self._closed else self._path(map_index)
+            return None if self._closed else self._whole[map_index][1]
 
     def source_of(self, map_index: int) -> AttemptId | None:
         """The run that the segment of a map came from, None without such a segment."""
         with self._changed:
-            return self._whole.get(map_index)
+            whole = self._whole.get(map_index)
+            return whole and whole[0]
 
     def close(self) -> None:
         """Nobody gets any more segments."""

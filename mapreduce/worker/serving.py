@@ -51,8 +51,9 @@ class OutputFile(Protocol):
         """It shall never have been."""
 
 
-class Storage(Protocol):
-    """What a worker needs of the DFS; errors are DfsError."""
+class TaskFiles(Protocol):
+    """What a task's input is read from and its parts are written to; errors are DfsError and,
+    where files of this machine are meant, OSError."""
 
     def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
         """A file from a byte on. Raises NotFound when the path names another inode."""
@@ -60,20 +61,28 @@ class Storage(Protocol):
     def create_output(self, path: str) -> OutputFile:
         """A new file; what has the name is replaced when it is closed."""
 
+
+class WholeFiles(Protocol):
+    """What the code of jobs is read from; errors are DfsError."""
+
     def read(self, path: str) -> bytes:
         """A whole, small file."""
+
+
+class Storage(TaskFiles, WholeFiles, Protocol):
+    """What a worker needs of the DFS."""
 
 
 class TaskService:
     """Serves one attempt, in one thread."""
 
-    def __init__(self, order: RunAttempt, storage: Storage, segments: Segments) -> None:
+    def __init__(self, order: RunAttempt, storage: TaskFiles, segments: Segments) -> None:
         self._order = order
         self._storage = storage
         self._segments = segments
         self._inputs: dict[int, BinaryIO] = {}
         self._outputs: dict[int, OutputFile] = {}
-        self._write_errors: dict[int, DfsError] = {}
+        self._write_errors: dict[int, DfsError | OSError] = {}
         self.progress = Progress(0, 0.0, "")
         self.input_failed = False
         """Did reading the input fail?"""
@@ -141,10 +150,10 @@ class TaskService:
             raise
 
     def _open_segment(self, question: OpenSegment) -> Answer:
-        path = self._segments.wait(question.map_index)
-        if path is None:
+        place = self._segments.wait(question.map_index)
+        if place is None:
             raise Unavailable("the attempt is being stopped")
-        return SegmentAt(str(path)), b""
+        return SegmentAt(str(place.path), place.offset), b""
 
     def _create_output(self, question: CreateOutput) -> Answer:
         if question.name != self._order.task.part_name:
@@ -161,7 +170,7 @@ class TaskService:
             return
         try:
             _get(self._outputs, question.handle).write(payload)
-        except DfsError as error:
+        except (DfsError, OSError) as error:
             self._write_errors[question.handle] = error
 
     def _close_output(self, question: CloseOutput) -> Answer:

@@ -73,7 +73,10 @@ class WorkerEnv:
         answer, _ = self._ask(OpenSegment(map_index))
         if not isinstance(answer, SegmentAt):
             raise ProtocolError(f"{answer} is no answer to OpenSegment")
-        return Path(answer.path).open("rb")
+        path = Path(answer.path)
+        file = path.open("rb")
+        file.seek(answer.offset)
+        return file
 
     def create_output(self, name: str) -> BinaryIO:
         """A part file of this attempt in the DFS."""

@@ -68,9 +68,10 @@ class Data(msgspec.Struct, frozen=True, array_like=True, tag=5):
 
 
 class SegmentAt(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """The segment lies in this local file."""
+    """The segment begins at this byte of a local file; its head says where it ends."""
 
     path: str
+    offset: int
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag=7):

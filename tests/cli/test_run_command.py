@@ -114,7 +114,7 @@ def test_a_job_file_that_is_run_is_the_same_command(job: str, text: str) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("-r", "local"), "not built"),
+        (("-r", "local", "-d"), "-r cluster"),
         (("-r", "inline", "--files", "x"), "not built"),
         (("-r", "inline", "--speculative"), "not built"),
         (("-r", "inline", "-d"), "-r cluster"),

@@ -193,7 +193,7 @@ def test_job_files_that_are_none(
         ([INPUT, "-D", "split_byte=1M"], 2, "split_bytes"),
         ([INPUT, "-D", "split_bytes"], 2, "KEY=VALUE"),
         ([INPUT, "-n", "0"], 2, "partitions"),
-        ([INPUT, "-r", "local"], 2, "not built"),
+        ([INPUT, "-r", "local", "-d"], 2, "-r cluster"),
         ([INPUT, "--files", "x"], 2, "not built"),
         ([INPUT, "--speculative"], 2, "not built"),
         ([INPUT, "--pauze", "1"], 2, "--pause"),

@@ -145,12 +145,12 @@ def test_runners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("MINIMR_RUNNER", raising=False)
     monkeypatch.delenv("MINIDFS_CLUSTER", raising=False)
     monkeypatch.setenv("MINIDFS_HOME", str(tmp_path))
-    assert chosen_runner(None) == "inline"
+    assert chosen_runner(None) == "local"
     (tmp_path / "cluster.toml").touch()
     assert chosen_runner(None) == "cluster"
     monkeypatch.setenv("MINIMR_RUNNER", "inline")
     assert chosen_runner(None) == "inline"
-    with pytest.raises(BadArgument, match="no runner 'yarn': there are inline and cluster"):
+    with pytest.raises(BadArgument, match="no runner 'yarn': there are inline, local, cluster"):
         chosen_runner("yarn")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from io import BytesIO
 from pathlib import Path
@@ -56,6 +57,14 @@ def test_an_output_that_appeared_meanwhile_is_refused(tmp_path: Path) -> None:
         files.rename(new, old)
     with pytest.raises(FileNotFoundError):
         files.rename(f"file:{tmp_path}/none", f"file:{tmp_path}/other")
+
+
+def test_an_output_that_is_discarded_is_gone_whatever_its_disk_says(tmp_path: Path) -> None:
+    output = LocalFiles().create(str(tmp_path / "part"))
+    output.write(bytearray(b"half"))
+    os.dup2(os.open("/dev/full", os.O_WRONLY), output.fileno())  # type: ignore[attr-defined]
+    output.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 class Mute:

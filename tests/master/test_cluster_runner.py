@@ -26,7 +26,8 @@ from mapreduce.errors import JobFailed
 from mapreduce.formats.exact import Exact
 from mapreduce.job import Settings
 from mapreduce.runners.asking import ask
-from mapreduce.runners.cluster import Submission, expand, result_of, submit, watch
+from mapreduce.runners.cluster import expand, result_of, submit, watch
+from mapreduce.runners.submission import Submission
 from tests.master.master_stage import ANNA, ATTEMPTS, BUNDLE, Stage
 from tests.master.word_job import Words
 

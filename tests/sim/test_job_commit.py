@@ -18,7 +18,8 @@ from mapreduce import bundle
 from mapreduce.job import Settings
 from mapreduce.job_class import source_of
 from mapreduce.runners import inline
-from mapreduce.runners.cluster import Submission, submit, watch
+from mapreduce.runners.cluster import submit, watch
+from mapreduce.runners.submission import Submission
 from mapreduce.testing.cluster import JobCluster
 from mapreduce.wire import JobNews, JobState, ListTasks, TaskKind, TaskList
 from tests.sim.sim_jobs import WordCount, text

@@ -36,14 +36,14 @@ ORDER = RunAttempt(TASK, JobSpec("j", "0", "job.py", "", {}, (STEP,)), {}, "/.jo
 class OneOutput:
     """Keeps what happened to one file."""
 
-    def __init__(self, fails: bool) -> None:
+    def __init__(self, error: Exception | None) -> None:
         self.content = b""
         self.state = "open"
-        self._fails = fails
+        self._error = error
 
     def write(self, data: bytearray) -> None:
-        if self._fails:
-            raise Unavailable("too few datanodes")
+        if self._error is not None:
+            raise self._error
         self.content += data
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class OneFile:
     def __init__(self) -> None:
         self.input: BinaryIO = io.BytesIO(b"0123456789")
         self.outputs: dict[str, OneOutput] = {}
-        self.writing_fails = False
+        self.write_error: Exception | None = None
 
     def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
         assert (path, inode) == ("/in", 5)
@@ -67,7 +67,7 @@ class OneFile:
         return self.input
 
     def create_output(self, path: str) -> OneOutput:
-        self.outputs[path] = OneOutput(self.writing_fails)
+        self.outputs[path] = OneOutput(self.write_error)
         return self.outputs[path]
 
     def read(self, path: str) -> bytes:
@@ -138,12 +138,21 @@ def test_a_part_is_there_when_it_was_closed(service: TaskService, storage: OneFi
     assert service.files == ["part-m-00000"]
 
 
-def test_a_write_that_fails_is_told_at_the_close(service: TaskService, storage: OneFile) -> None:
-    storage.writing_fails = True
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (Unavailable("too few datanodes"), Unavailable.number),
+        (OSError(28, "too few bytes of a local disk"), StorageFault.number),
+    ],
+)
+def test_a_write_that_fails_is_told_at_the_close(
+    service: TaskService, storage: OneFile, error: Exception, number: int
+) -> None:
+    storage.write_error = error
     ask(service, CreateOutput(1, "part-m-00000"))
     assert ask(service, WriteOutput(1), b"abc") is None
     assert ask(service, WriteOutput(1), b"abc") is None
-    assert "too few" in refused(service, CloseOutput(1), Unavailable.number)
+    assert "too few" in refused(service, CloseOutput(1), number)
 
 
 def test_a_write_to_no_file_harms_nobody(service: TaskService) -> None:

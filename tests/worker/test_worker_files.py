@@ -15,7 +15,7 @@ from mapreduce.shuffle.run_index import RUN_VERSION, PartitionEntry, RunIndex, e
 from mapreduce.wire import BUNDLE_FOLDER, AttemptId, RunHeld, TaskKind
 from mapreduce.worker.job_files import BUNDLES_KEPT, JOBS_LOGGED, JobFiles
 from mapreduce.worker.runs import RunStore
-from mapreduce.worker.segments import Segments
+from mapreduce.worker.segments import Place, Segments
 from mapreduce.worker.serving import OutputFile
 from mapreduce.worker.task_child import LOG_MAX_BYTES, AttemptLog
 from mapreduce.worker.work import RUN_PIECE_BYTES, StoreSegment
@@ -102,18 +102,27 @@ def test_a_segment_is_there_when_it_is_whole(tmp_path: Path) -> None:
     segments.store(piece(b"abc", 0, 5))
     assert segments.source_of(RUN.index) is None
     segments.store(piece(b"de", 3, 5))
-    path = segments.wait(RUN.index)
-    assert path is not None
-    assert path.read_bytes() == b"abcde"
+    place = segments.wait(RUN.index)
+    assert place is not None
+    assert place.offset == 0
+    assert place.path.read_bytes() == b"abcde"
     assert segments.source_of(RUN.index) == RUN
 
 
 def test_an_empty_segment_is_whole_at_once(tmp_path: Path) -> None:
     segments = Segments(tmp_path)
     segments.store(piece(b"", 0, 0))
-    path = segments.wait(RUN.index)
-    assert path is not None
-    assert path.read_bytes() == b""
+    place = segments.wait(RUN.index)
+    assert place is not None
+    assert place.offset == 0
+    assert place.path.read_bytes() == b""
+
+
+def test_a_segment_of_a_run_on_this_machine_is_read_where_it_lies(tmp_path: Path) -> None:
+    segments = Segments(tmp_path)
+    segments.lies_at(RUN, Place(tmp_path / "run", 37))
+    assert segments.wait(RUN.index) == (tmp_path / "run", 37)
+    assert segments.source_of(RUN.index) == RUN
 
 
 def test_damaged_and_missing_pieces_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""What the runners of this machine, `inline` and `local`, share: the plan and the commit.
+
+Both read files of this machine or of the DFS and write an output that appears whole or not at
+all. They differ in who runs the tasks, which is the ``RunTasks`` that they hand to ``carry_out``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
+
+from mapreduce.job import Counters, FileSplit, JobSpec, Settings
+from mapreduce.job_class import Job
+from mapreduce.plan import StepPlan, whole
+from mapreduce.result import Result
+from mapreduce.runners.files import Files, LocalFiles, OutputDirectory, files_of
+from mapreduce.splits import plan_splits
+from mapreduce.task.part_writer import output_format
+from mapreduce.worker.serving import OutputFile
+
+Create: TypeAlias = Callable[[str], OutputFile]
+"""Makes a part by its name; what a failed attempt left under that name is replaced."""
+RunTasks: TypeAlias = Callable[[Create], tuple[Counters, Sequence[str]]]
+"""Runs all tasks of a job; gives its counters and the names of the parts, in order."""
+
+
+class PlacedSplit(NamedTuple):
+    """A split and the place where its file is: the path alone, which the job sees, is the same
+    wherever that is."""
+
+    split: FileSplit
+    files: Files
+
+
+def placed_splits(job: Job, inputs: Sequence[str], settings: Settings) -> list[PlacedSplit]:
+    """The splits of the inputs, in order; raises NotFound for one that is not there."""
+    return [
+        PlacedSplit(split, files)
+        for path in inputs
+        for files in [files_of(path)]
+        for split in plan_splits(
+            files.expand(path), settings.split_bytes, whole_files=job.whole_files()
+        )
+    ]
+
+
+def carry_out(
+    job: Job, job_id: str, spec: JobSpec, directory: OutputDirectory | None, run_tasks: RunTasks
+) -> Result:
+    """Run a job's tasks into ``directory``, or without one into a temporary folder that lives as
+    long as the result. What goes wrong leaves nothing of the output."""
+    if directory is None:
+        return _collected(job, job_id, spec, run_tasks)
+    directory.begin()
+    try:
+        counters, parts = run_tasks(directory.create)
+        directory.commit()
+    except BaseException:
+        directory.discard()
+        raise
+    return Result(
+        job_id, directory.path, counters, lambda: _records(job, spec, directory.open_part, parts)
+    )
+
+
+def create_in(folder: Path) -> Create:
+    """Makes parts in a folder of this machine."""
+    return lambda name: LocalFiles().create(str(folder / name))
+
+
+def splits_between(step: StepPlan, folder: Path) -> list[PlacedSplit]:
+    """What the next step reads: the parts that a step has left in ``folder``."""
+    parts = [folder / name for name in step.part_names()]
+    return [PlacedSplit(whole(str(part), part.stat().st_size), LocalFiles()) for part in parts]
+
+
+def _collected(job: Job, job_id: str, spec: JobSpec, run_tasks: RunTasks) -> Result:
+    parts_of = tempfile.TemporaryDirectory(prefix="minimr-")
+    folder = Path(parts_of.name)
+
+    def open_part(name: str, keep: object = parts_of) -> BinaryIO:
+        """A part; the folder lives as long as this function does."""
+        return (folder / name).open("rb")
+
+    try:
+        counters, parts = run_tasks(create_in(folder))
+    except BaseException:
+        parts_of.cleanup()
+        raise
+    return Result(job_id, None, counters, lambda: _records(job, spec, open_part, parts))
+
+
+def _records(
+    job: Job, spec: JobSpec, open_part: Callable[[str], BinaryIO], parts: Sequence[str]
+) -> Iterator[tuple[Any, Any]]:
+    form = output_format(job, spec.collect)
+    for name in parts:
+        with open_part(name) as file:
+            yield from form.decode(file)

@@ -1,0 +1,224 @@
+"""The local runner: a job on all cores of this machine, without any daemon.
+
+Its tasks run in the same processes as those of a worker, through the same `AttemptRun`, with this
+machine's files in the place of the DFS; what a worker's core and the master decide, `LocalPlan`
+decides here. The caller's process holds no record and runs none of the job's code: it hands
+inputs and outputs through in pieces of 1 MiB, and reducers read the runs where they lie.
+
+    SCRATCH/tasks/17/     home and working directory of task process 17
+    SCRATCH/attempts/…    files of running attempts
+    SCRATCH/runs/local/   run files
+    SCRATCH/steps/0/      what lies between the first step and the second
+    SCRATCH/bundles/      the job's code
+    SCRATCH/logs/local/   what running attempts print; passed on to stderr when they end
+
+SCRATCH is a temporary folder of the run. Whatever ends the run, an interrupt included, first
+stops the attempts and waits for them, then discards the output, ends the processes with all
+that they started, and removes SCRATCH.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from mapreduce.bundle import Bundle
+from mapreduce.conservation import check_steps_conserved
+from mapreduce.counters import total
+from mapreduce.job import Counters, JobSpec
+from mapreduce.job_class import Job, spec_of
+from mapreduce.plan import StepPlan, plan_of
+from mapreduce.result import Result
+from mapreduce.runners.files import OutputDirectory
+from mapreduce.runners.here import (
+    Create,
+    PlacedSplit,
+    carry_out,
+    create_in,
+    placed_splits,
+    splits_between,
+)
+from mapreduce.runners.local_step import JOB_ID, LocalStep, Tools
+from mapreduce.runners.packing import bundle_of
+from mapreduce.runners.submission import Submission
+from mapreduce.wire import JobEvent, JobNews, JobReport, JobState, Locality, TaskCounts, TaskKind
+from mapreduce.worker.job_files import JobFiles
+from mapreduce.worker.process_pool import ProcessPool
+from mapreduce.worker.runs import RunStore
+
+OnNews = Callable[[JobNews], None]
+
+
+def run(
+    job: Job,
+    inputs: Sequence[str],
+    output: str | None,
+    submission: Submission,
+    on_news: OnNews = lambda news: None,
+) -> Result:
+    """Run a job in processes of its own and wait for its end; ``on_news`` hears of changes.
+
+    Raises JobFailed, NotFound for inputs, Exists for the output, BadArgument.
+    """
+    with LocalRunner() as runner:
+        return runner.run(job, inputs, output, submission, on_news)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class LocalRunner:
+    """Runs jobs one after the other; task processes stay from one to the next of the same code."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="minimr-", ignore_cleanup_errors=True)
+        self.scratch = Path(self._folder.name).resolve()
+        self._slots = usable_cores()
+        self._pool = ProcessPool(self.scratch / "tasks", 0, self._slots)
+        self._runs = RunStore(self.scratch / "runs")
+        self._code: tuple[object, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process and remove what they left."""
+        self._pool.close()
+        self._folder.cleanup()
+
+    def run(
+        self,
+        job: Job,
+        inputs: Sequence[str],
+        output: str | None,
+        submission: Submission,
+        on_news: OnNews = lambda news: None,
+    ) -> Result:
+        """Run a job; see the function ``run``."""
+        bundle = bundle_of(job, submission.py_files)
+        spec = spec_of(job, bundle.digest, bundle.entry, submission.settings, output is None)
+        spec = msgspec.structs.replace(spec, name=submission.name or spec.name)
+        directory = None if output is None else OutputDirectory(output, submission.overwrite)
+        splits = placed_splits(job, inputs, submission.settings)
+        self._keep_processes_of(spec, submission.options.env)
+        files = JobFiles(self.scratch, _BundleHere(bundle))
+        attempts = self.scratch / "attempts"
+        tools = Tools(self._slots, attempts, self._pool, self._runs, files, submission.options)
+        tasks = _Tasks(tools, spec, len(splits), on_news)
+        steps = self.scratch / "steps"
+        try:
+            result = carry_out(
+                job, JOB_ID, spec, directory, lambda create: tasks.run(splits, steps, create)
+            )
+        finally:
+            self._runs.drop_job(JOB_ID)
+            for folder in (steps, self.scratch / "logs"):
+                shutil.rmtree(folder, ignore_errors=True)
+        tasks.tell(JobState.SUCCEEDED, output=result.output or "")
+        return result
+
+    def _keep_processes_of(self, spec: JobSpec, env: dict[str, str]) -> None:
+        """A process opens one job in its life: others than those of this code go."""
+        code = (spec.bundle, spec.entry, spec.class_name, spec.params, env)
+        if code != self._code:
+            self._pool.drop_job(JOB_ID)
+            self._code = code
+
+
+class _BundleHere:
+    """The job's code where a worker would read it from the DFS."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    def read(self, path: str) -> bytes:
+        """The bundle: nothing else is asked for."""
+        return self._bundle.data
+
+
+class _Tasks:
+    """The tasks of one run, step after step."""
+
+    def __init__(self, tools: Tools, spec: JobSpec, splits: int, on_news: OnNews) -> None:
+        self._tools = tools
+        self._spec = spec
+        self._plans = plan_of(spec, splits)
+        self._on_news = on_news
+        self._begun: list[LocalStep] = []
+        self._started_ns = time.time_ns()
+
+    def run(
+        self, splits: Sequence[PlacedSplit], between: Path, create: Create
+    ) -> tuple[Counters, list[str]]:
+        """Run them all; what lies between steps goes into ``between``. Raises JobFailed."""
+        for plan in self._plans:
+            folder = between / str(plan.index)
+            if not plan.is_last:
+                folder.mkdir(mode=0o700, parents=True)
+            make = create if plan.is_last else create_in(folder)
+            step = LocalStep(self._tools, plan, splits, make, self._changed)
+            self._begun.append(step)
+            step.run()
+            shutil.rmtree(between / str(plan.index - 1), ignore_errors=True)
+            self._tools.runs.drop_job(JOB_ID)
+            if not plan.is_last:
+                splits = splits_between(plan, folder)
+        moved = {
+            (plan.index, kind.value): step.moved(kind)
+            for plan, step in zip(self._plans, self._begun, strict=True)
+            for kind in TaskKind
+        }
+        check_steps_conserved(self._plans, moved)
+        return total(step.counters() for step in self._begun), self._plans[-1].part_names()
+
+    def _changed(self, failure: str) -> None:
+        self.tell(JobState.RUNNING, event=failure)
+
+    def tell(self, state: JobState, output: str = "", event: str = "") -> None:
+        """Say how the job is, and what happened if anything did."""
+        now_ns = time.time_ns()
+        report = JobReport(
+            job=JOB_ID,
+            name=self._spec.name,
+            user="",
+            state=state,
+            maps=self._counts(TaskKind.MAP, lambda plan: plan.maps),
+            reduces=self._counts(TaskKind.REDUCE, lambda plan: plan.reduces),
+            counters=total(s.counters() for s in self._begun) if state.is_final else {},
+            locality=Locality(),
+            submitted_ns=self._started_ns,
+            started_ns=self._started_ns,
+            ended_ns=now_ns if state.is_final else 0,
+            output=output,
+        )
+        events = (JobEvent(0, now_ns, "attempt_failed", event),) if event else ()
+        self._on_news(JobNews(report, 0.0, events, 0))
+
+    def _counts(self, kind: TaskKind, of_plan: Callable[[StepPlan], int]) -> TaskCounts:
+        counts = [step.counts(kind) for step in self._begun]
+        return TaskCounts(
+            sum(map(of_plan, self._plans)),
+            sum(count.done for count in counts),
+            sum(count.running for count in counts),
+            sum(count.failed for count in counts),
+        )
