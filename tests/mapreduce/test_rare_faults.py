@@ -62,7 +62,8 @@ def test_an_output_that_appeared_meanwhile_is_refused(tmp_path: Path) -> None:
 def test_an_output_that_is_discarded_is_gone_whatever_its_disk_says(tmp_path: Path) -> None:
     output = LocalFiles().create(str(tmp_path / "part"))
     output.write(bytearray(b"half"))
-    os.dup2(os.open("/dev/full", os.O_WRONLY), output.fileno())  # type: ignore[attr-defined]
+    with open("/dev/full", "wb") as full:
+        os.dup2(full.fileno(), output.fileno())  # type: ignore[attr-defined]
     output.discard()
     assert list(tmp_path.iterdir()) == []
 
