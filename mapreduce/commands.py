@@ -14,7 +14,7 @@ from dfs.namenode.module import Command, Module
 from dfs.namenode.table import Table
 from mapreduce.invariants import CHECKS
 from mapreduce.job import Counters, Failure
-from mapreduce.tables import EPOCH, TABLES, JobRow, TaskRow, get_task, task_key
+from mapreduce.tables import EPOCH, TABLES, JobRow, get_task, task_key
 from mapreduce.wire import JobState, Locality, PlannedSplit, TaskKind
 
 
@@ -101,6 +101,8 @@ class JobEnded(Command, frozen=True):
     maps: int
     reduces: int
     wall_ns: int
+    maps_failed: int = 0
+    reduces_failed: int = 0
 
 
 class OutputDropped(Command, frozen=True):
@@ -118,6 +120,23 @@ class RowsDropped(Command, frozen=True):
     splits: tuple[int, ...]
     tasks: tuple[bytes, ...]
     whole: bool
+
+
+class TaskFailed(Command, frozen=True):
+    """An attempt at a task failed; what is counted of the task from now on. ``first_error`` and
+    ``failure`` are of the first one of the job that counts, else empty."""
+
+    TAG = 1020
+    number: int
+    kind: TaskKind
+    index: int
+    failed: int
+    faults: int
+    unread: int
+    error: str
+    signature: str
+    first_error: str = ""
+    failure: Failure | None = None
 
 
 def _apply(table: Table, index: int, command: Any) -> None:
@@ -147,6 +166,8 @@ def _apply(table: Table, index: int, command: Any) -> None:
             put_row(table, "tasks", task_key(command.number, command.kind, command.index), changed)
         case TaskDone():
             _finish_task(table, command)
+        case TaskFailed():
+            _count_failure(table, command)
         case JobEnded():
             _change_job(
                 table,
@@ -159,6 +180,9 @@ def _apply(table: Table, index: int, command: Any) -> None:
                 maps_ended=command.maps,
                 reduces_ended=command.reduces,
                 ended_ns=command.wall_ns,
+                maps_failed=command.maps_failed,
+                reduces_failed=command.reduces_failed,
+                first_error="",
             )
         case OutputDropped():
             _change_job(table, command.number, dropped=True)
@@ -177,13 +201,12 @@ def _change_job(table: Table, number: int, **changes: object) -> None:
 
 def _finish_task(table: Table, command: TaskDone) -> None:
     old = get_task(table, command.number, command.kind, command.index)
-    row = TaskRow(
-        attempts=old.attempts,
+    row = msgspec.structs.replace(
+        old,
         done=command.attempt,
         worker=command.worker,
         locality=command.locality,
         miss=command.miss,
-        started_ns=old.started_ns,
         ended_ns=command.wall_ns,
         records_in=command.records_in,
         records_out=command.records_out,
@@ -191,6 +214,21 @@ def _finish_task(table: Table, command: TaskDone) -> None:
         counters=command.counters,
     )
     put_row(table, "tasks", task_key(command.number, command.kind, command.index), row)
+
+
+def _count_failure(table: Table, command: TaskFailed) -> None:
+    row = msgspec.structs.replace(
+        get_task(table, command.number, command.kind, command.index),
+        failed=command.failed,
+        faults=command.faults,
+        unread=command.unread,
+        error=command.error,
+        signature=command.signature,
+    )
+    put_row(table, "tasks", task_key(command.number, command.kind, command.index), row)
+    if command.first_error:
+        error, failure = command.first_error, command.failure
+        _change_job(table, command.number, first_error=error, failure=failure)
 
 
 def _drop_rows(table: Table, command: RowsDropped) -> None:
@@ -215,6 +253,7 @@ MODULE = Module(
         JobEnded,
         OutputDropped,
         RowsDropped,
+        TaskFailed,
     ),
     tables=TABLES,
     apply=_apply,

@@ -34,7 +34,9 @@ TASK_KEY_BYTES = _TASK_KEY.size
 
 class JobRow(Row, frozen=True):
     """A job. ``maps`` counts the splits received; ``ready``: they are complete. ``maps_ended``
-    and ``reduces_ended`` are the tasks that were done when the job ended."""
+    and ``reduces_ended`` are the tasks that were done when the job ended, ``maps_failed`` and
+    ``reduces_failed`` the attempts that had failed. ``first_error`` is what its first failure
+    that counts said, while it runs; ``failure`` belongs to it."""
 
     job: str
     user: str
@@ -56,6 +58,9 @@ class JobRow(Row, frozen=True):
     maps_ended: int = 0
     reduces_ended: int = 0
     dropped: bool = False
+    maps_failed: int = 0
+    reduces_failed: int = 0
+    first_error: str = ""
 
     @property
     def reduces(self) -> int:
@@ -72,7 +77,9 @@ class JobRow(Row, frozen=True):
 class TaskRow(Row, frozen=True):
     """A task. ``attempts`` is the last number given out; ``done`` the attempt that the task was
     last committed to, 0: none, with what that one did. ``miss`` says why a map was not local.
-    ``last_locality`` and ``last_miss`` are those of the attempt started last."""
+    ``last_locality`` and ``last_miss`` are those of the attempt started last. ``failed`` attempts
+    failed, of which ``faults`` count for the job's ``max_attempts``, and ``unread`` could not read
+    their input; ``error`` and ``signature`` are those of the last one."""
 
     attempts: int
     done: int = 0
@@ -87,6 +94,11 @@ class TaskRow(Row, frozen=True):
     counters: Counters = msgspec.field(default_factory=dict)
     last_locality: str = ""
     last_miss: str = ""
+    failed: int = 0
+    faults: int = 0
+    unread: int = 0
+    error: str = ""
+    signature: str = ""
 
 
 def task_key(number: int, kind: TaskKind, index: int) -> bytes:

@@ -59,6 +59,11 @@ class Storage:
         states = self._nodes.holders(chunk, generation, now.mono_ns)
         return tuple(state.address.node for state in states)
 
+    def rack(self, node: str) -> str:
+        """The rack of a datanode, '' when it has not registered since the start."""
+        state = self._nodes.get(node)
+        return "" if state is None else state.address.rack
+
     def make_folder(self, view: View, path: str, now: Now) -> list[Command]:
         """Make a directory and those above it; nothing to do when it exists."""
         return changes.mkdir(view.table, path, True, True, self._maker(now))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from mapreduce.job import Failure
-from mapreduce.wire import AttemptId, JobState
+from mapreduce.wire import AttemptId, JobState, TaskKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,27 @@ class PublishOutput:
 @dataclass(frozen=True, slots=True)
 class EndJob:
     """The job is over: record it, discard what it left unless it succeeded, and tell the
-    workers to forget it."""
+    workers to forget it. ``done`` counts tasks, ``failed`` attempts."""
 
     job: str
     state: JobState
-    maps_done: int
-    reduces_done: int
+    done: dict[TaskKind, int]
+    failed: dict[TaskKind, int]
+    error: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailure:
+    """An attempt failed: record what is counted of its task from now on. ``signature`` is the
+    failure's; ``error`` and ``failure`` come with the first one of the job that counts."""
+
+    attempt: AttemptId
+    failed: int
+    faults: int
+    unread: int
+    text: str
+    signature: str = ""
     error: str = ""
     failure: Failure | None = None
 
@@ -73,5 +88,12 @@ class Tell:
 
 
 Action: TypeAlias = (
-    BeginJob | LaunchAttempt | KillAttempt | PublishOutput | EndJob | ForgetMapOutput | Tell
+    BeginJob
+    | LaunchAttempt
+    | KillAttempt
+    | RecordFailure
+    | PublishOutput
+    | EndJob
+    | ForgetMapOutput
+    | Tell
 )

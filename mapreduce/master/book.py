@@ -175,6 +175,11 @@ class JobBook:
                         task.worker,
                         task.last_locality,
                         task.last_miss,
+                        task.failed,
+                        task.faults,
+                        task.unread,
+                        task.error,
+                        task.signature,
                     )
                     for kind, index, task in task_rows(table, number)
                 )
@@ -264,4 +269,8 @@ def _submitted(row: JobRow, known: tuple[ev.KnownTask, ...] = ()) -> ev.JobSubmi
         row.options.max_attempts,
         row.state is JobState.RUNNING,
         known,
+        row.spec.settings.priority,
+        row.options.speculative,
+        row.first_error,
+        row.failure,
     )

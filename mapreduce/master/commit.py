@@ -17,10 +17,10 @@ from mapreduce.commands import JobEnded, TaskDone
 from mapreduce.conservation import check_conserved
 from mapreduce.job import Counters
 from mapreduce.master.actions import EndJob
-from mapreduce.master.policy import NODE_LOCAL
+from mapreduce.master.policy import NODE_LOCAL, RACK_LOCAL
 from mapreduce.master.rows import must_job
-from mapreduce.master.state import Attempt
 from mapreduce.master.storage import Storage
+from mapreduce.master.task import Attempt
 from mapreduce.tables import JobRow, TaskRow, get_task
 from mapreduce.wire import AttemptId, AttemptSucceeded, JobState, Locality, TaskKind
 
@@ -53,6 +53,7 @@ class Totals:
     def __init__(self) -> None:
         self._counters: Counters = {}
         self._local = 0
+        self._in_rack = 0
         self._remote = 0
         self._moved = {kind: [0, 0] for kind in TaskKind}
 
@@ -64,7 +65,8 @@ class Totals:
                 sums[name] = sums.get(name, 0) + sign * count
         if kind is TaskKind.MAP:
             self._local += sign * (row.locality == NODE_LOCAL)
-            self._remote += sign * (row.locality != NODE_LOCAL)
+            self._in_rack += sign * (row.locality == RACK_LOCAL)
+            self._remote += sign * (row.locality not in (NODE_LOCAL, RACK_LOCAL))
         self._moved[kind][0] += sign * row.records_in
         self._moved[kind][1] += sign * row.records_out
 
@@ -76,7 +78,7 @@ class Totals:
     @property
     def locality(self) -> Locality:
         """Where the maps ran."""
-        return Locality(self._local, 0, self._remote)
+        return Locality(self._local, self._in_rack, self._remote)
 
     def check_conserved(self) -> None:
         """Raise ``RecordsLost`` unless every record that a map wrote was read by a reduce once."""
@@ -145,8 +147,10 @@ def end_job(
         end.failure,
         totals.counters,
         totals.locality,
-        end.maps_done,
-        end.reduces_done,
+        end.done[TaskKind.MAP],
+        end.done[TaskKind.REDUCE],
         now.wall_ns,
+        end.failed[TaskKind.MAP],
+        end.failed[TaskKind.REDUCE],
     )
     return [ended, *storage.discard(view, path, now)]

@@ -124,7 +124,9 @@ class MasterCore:
             nodes = orders.locate(self._parts.storage, turn.view, number, task.index, turn.now)
             found.setdefault(job.id, []).append((task.index, nodes))
         for ident, located in found.items():
-            turn.schedule(ev.MapsLocated(ident, tuple(located)))
+            names = {node for _, nodes in located for node in nodes or ()}
+            racks = tuple((node, self._parts.storage.rack(node)) for node in sorted(names))
+            turn.schedule(ev.MapsLocated(ident, tuple(located), racks))
 
     def _publish(self, turn: Turn, job: str) -> None:
         """Commit a job whose tasks are all committed, unless it was killed meanwhile."""

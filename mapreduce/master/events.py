@@ -17,7 +17,7 @@ from mapreduce.wire import AttemptId, AttemptProgress, FailureKind, TaskKind
 class KnownTask:
     """What the log knows of a task: the last attempt number, and the attempt committed
     (``done``, 0: none) with the worker that ran it. ``locality`` and ``miss`` are those of the
-    last attempt."""
+    last attempt. The rest is what was counted of its failures, see ``faults``."""
 
     kind: TaskKind
     index: int
@@ -26,11 +26,17 @@ class KnownTask:
     worker: str
     locality: str = ""
     miss: str = ""
+    failed: int = 0
+    faults: int = 0
+    unread: int = 0
+    error: str = ""
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class JobSubmitted:
-    """A job may run. ``known`` is empty unless it was under way before a restart.
+    """A job may run. ``known`` is empty unless it was under way before a restart; so are
+    ``error`` and ``failure``, which are of its first attempt that failed by its own fault.
 
     Without ``reduces`` the maps write the job's output.
     """
@@ -41,6 +47,10 @@ class JobSubmitted:
     max_attempts: int
     began: bool = False
     known: tuple[KnownTask, ...] = ()
+    priority: int = 0
+    speculative: bool = True
+    error: str = ""
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class MapsLocated:
 
     job: str
     nodes: tuple[tuple[int, tuple[str, ...] | None], ...]
+    racks: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,15 @@ class JobKilled:
     """Somebody wants the job to end."""
 
     job: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKilled:
+    """Somebody wants an attempt to end and its task to run anew; number 0 means every running
+    attempt of the task."""
+
+    attempt: AttemptId
     reason: str
 
 
@@ -77,12 +97,14 @@ class OutputRefused:
 
 @dataclass(frozen=True, slots=True)
 class WorkerJoined:
-    """A worker registered; ``attempts`` are all that it still runs. Its runs follow."""
+    """A worker registered; ``attempts`` are all that it still runs. Its runs follow. ``rack`` is
+    that of the node beside it, '' if nobody knows."""
 
     worker: str
     node: str
     slots: int
     attempts: tuple[AttemptId, ...]
+    rack: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +123,19 @@ class Heartbeat:
 
     worker: str
     attempts: tuple[AttemptProgress, ...]
+    rack: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerDisconnected:
     """The connection to a worker broke; it may come back."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLeft:
+    """A worker ends; what it runs and holds goes with it."""
 
     worker: str
 
@@ -148,12 +178,14 @@ Event: TypeAlias = (
     JobSubmitted
     | MapsLocated
     | JobKilled
+    | TaskKilled
     | OutputPublished
     | OutputRefused
     | WorkerJoined
     | RunsAnnounced
     | Heartbeat
     | WorkerDisconnected
+    | WorkerLeft
     | AttemptSucceeded
     | AttemptFailed
     | MapOutputLost

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mapreduce.limits import (
     ATTEMPTS_PER_TASK_MAX,
     ERROR_MAX_CHARS,
     SIGNATURES_MAX,
     TASK_ERROR_MAX_CHARS,
 )
+from mapreduce.master.actions import RecordFailure
 from mapreduce.master.events import AttemptFailed
-from mapreduce.master.state import Job, Task
+from mapreduce.master.job import Job
+from mapreduce.master.task import Task
 from mapreduce.wire import FailureKind
 
 COUNTED = frozenset({FailureKind.USER, FailureKind.CRASH, FailureKind.MEMORY, FailureKind.TIMEOUT})
@@ -51,6 +55,23 @@ def judge(job: Job, task: Task, event: AttemptFailed) -> str:
     if task.last >= ATTEMPTS_PER_TASK_MAX:
         return f"{first_error(event)} (after {task.last} attempts)"
     return ""
+
+
+def record(job: Job, task: Task, event: AttemptFailed, *, is_first: bool) -> RecordFailure:
+    """What the log has to know of a failure that was judged; ``is_first``: the job had none that
+    counts before it."""
+    failure = event.failure
+    counted = RecordFailure(
+        event.attempt,
+        task.failed,
+        task.faults,
+        task.unread,
+        task.error,
+        failure.signature if failure is not None else "",
+    )
+    if is_first and job.error:
+        return replace(counted, error=job.error, failure=job.failure)
+    return counted
 
 
 def _seen_before(job: Job, event: AttemptFailed) -> bool:

@@ -1,22 +1,25 @@
-"""Which task a free slot gets: a pure ranking of what waits.
+"""How far from its input a map may run, and which job goes first. Pure rankings.
 
-A map whose input lies on the worker's own node goes first. Any other map may go once it has
-waited ``LOCALITY_WAIT_NS`` (delay scheduling: Zaharia et al., "Delay Scheduling", EuroSys
-2010), or at once when no live worker stands beside its input. Among equals the oldest goes
-first, then the smallest index. Only the first ``LOCALITY_WINDOW_TASKS`` are looked at, so that
-a choice costs the same however long the queue is.
+Delay scheduling (Zaharia et al., "Delay Scheduling", EuroSys 2010): a map goes at once to a worker
+on a node that holds its input, after ``LOCALITY_WAIT_NS`` to one in the same rack, and after
+``RACK_WAIT_NS`` to any. It does not wait for what is not there: a node or rack without a live
+worker, input that lies with the namenode. Why a map is not local is kept in words.
+
+Jobs of a higher priority go first. Among equals a job that has less than its fair share of the
+slots goes before those that have theirs, then the one that was submitted first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
-from mapreduce.limits import LOCALITY_WAIT_NS, LOCALITY_WINDOW_TASKS
+from dfs.limits import SECOND_NS
+from mapreduce.limits import LOCALITY_WAIT_NS, RACK_WAIT_NS
 
 NODE_LOCAL = "node"
+RACK_LOCAL = "rack"
 REMOTE = "remote"
 
 
@@ -29,41 +32,60 @@ class Waiting(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
-    """A choice: where the input is from there, and if it is not local, why."""
+class Staff:
+    """Where live workers are: how many by node and by rack; ``racks`` of nodes that are known."""
 
-    index: int
-    locality: str
-    miss: str = ""
+    nodes: Mapping[str, int]
+    racks_staffed: Mapping[str, int]
+    racks: Mapping[str, str]
 
-
-def pick_task(
-    waiting: Iterable[Waiting], node: str, staffed: Collection[str], now_ns: int
-) -> Pick | None:
-    """The map for a free slot beside ``node``; ``waiting`` comes oldest first.
-
-    ``staffed`` are the nodes that have a live worker beside them.
-    """
-    other: Pick | None = None
-    for task in islice(waiting, LOCALITY_WINDOW_TASKS):
-        if task.nodes and node in task.nodes:
-            return Pick(task.index, NODE_LOCAL)
-        if other is None:
-            miss = why_remote(task, staffed, now_ns)
-            other = Pick(task.index, REMOTE, miss) if miss else None
-    return other
+    def racks_of(self, nodes: Iterable[str]) -> tuple[str, ...]:
+        """The racks of these nodes that have a live worker, sorted."""
+        racks = {self.racks.get(node, "") for node in nodes}
+        return tuple(sorted(rack for rack in racks if rack and self.racks_staffed.get(rack)))
 
 
-def why_remote(task: Waiting, staffed: Collection[str], now_ns: int) -> str:
-    """Why a map need not wait for a slot beside its input any longer; '' while it should."""
-    waited = now_ns - task.since_ns >= LOCALITY_WAIT_NS
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a map may go that does not wait for its node any longer: into one of ``racks``, and
+    with ``anywhere`` to any worker. With the reasons for either."""
+
+    racks: tuple[str, ...]
+    why_rack: str
+    anywhere: bool
+    why_remote: str
+
+
+NOWHERE = Reach((), "", False, "")
+
+
+def reach(task: Waiting, staff: Staff, now_ns: int) -> Reach:
+    """How far a map may go now, beside the nodes that hold its input."""
+    waited_ns = now_ns - task.since_ns
     if task.nodes is None:
-        return "no replica of its input is known" if waited else ""
+        if waited_ns < LOCALITY_WAIT_NS:
+            return NOWHERE
+        return Reach((), "", True, "no replica of its input is known")
     if not task.nodes:
-        return "its input is stored with the namenode"
-    if not any(node in staffed for node in task.nodes):
-        return f"no live worker on {', '.join(task.nodes)}"
-    return f"no free slot on {', '.join(task.nodes)} for 3 s" if waited else ""
+        return Reach((), "", True, "its input is stored with the namenode")
+    staffed = any(staff.nodes.get(node) for node in task.nodes)
+    if staffed and waited_ns < LOCALITY_WAIT_NS:
+        return NOWHERE
+    nodes, racks = ", ".join(task.nodes), staff.racks_of(task.nodes)
+    why = f"no live worker on {nodes}"
+    if staffed:
+        why = f"no free slot on {nodes} for {LOCALITY_WAIT_NS // SECOND_NS} s"
+    if not racks:
+        return Reach((), "", True, why)
+    within = f"{nodes} and in {', '.join(racks)}"
+    why_remote = f"no free slot on {within} for {RACK_WAIT_NS // SECOND_NS} s"
+    return Reach(racks, why, waited_ns >= RACK_WAIT_NS, why_remote)
+
+
+def next_ripe_ns(since_ns: int, now_ns: int) -> int | None:
+    """When a map may leave its node, or else its rack; None: it may go anywhere already."""
+    times = (since_ns + LOCALITY_WAIT_NS, since_ns + RACK_WAIT_NS)
+    return next((at for at in times if at > now_ns), None)
 
 
 def best_nodes(

@@ -11,6 +11,7 @@ from dfs.errors import NotFound
 from dfs.events import Action, Origin, Reply
 from mapreduce.limits import LIST_MAX_BYTES, LIST_MAX_ROWS
 from mapreduce.master import reports
+from mapreduce.master.avoid import explain
 from mapreduce.master.rows import get_job, jobs_before, resolve
 from mapreduce.master.state import State
 from mapreduce.master.transitions import TaskState
@@ -96,7 +97,8 @@ def worker_list(turn: Turn) -> WorkerList:
     for name, link in sorted(turn.parts.links.items()):
         worker = scheduler.state.workers[name]
         usable = scheduler.is_usable(worker, turn.now.mono_ns)
-        found.append(reports.worker_report(worker, link.address.endpoints, usable))
+        why = explain(worker, scheduler.state, turn.now.mono_ns)
+        found.append(reports.worker_report(worker, link.address.endpoints, usable, why))
     return WorkerList(tuple(found))
 
 
@@ -106,10 +108,13 @@ def find_runs(state: State, links: Mapping[str, WorkerLink], word: FindRuns) -> 
     if job is None:
         raise NotFound(f"{word.job} is over", word.job)
     first = max(word.first, 0)
-    page = job.maps[first : first + ROWS_PER_PAGE]
+    page = range(first, min(first + ROWS_PER_PAGE, len(job.maps)))
     places: dict[str, int] = {}
     runs = []
-    for task in page:
+    for index in page:
+        task = job.maps.peek(index)
+        if task is None:
+            continue
         reachable = task.worker in links and not state.workers[task.worker].dead
         if task.state is TaskState.DONE and reachable:
             place = places.setdefault(task.worker, len(places))

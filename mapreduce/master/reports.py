@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dfs.namenode.table import Table
 from mapreduce.master.commit import Totals
+from mapreduce.master.job import Job
 from mapreduce.master.rows import task_rows
-from mapreduce.master.state import Job, Task, Worker
+from mapreduce.master.state import Worker
+from mapreduce.master.task import Task
 from mapreduce.master.transitions import TaskState
 from mapreduce.tables import JobRow, TaskRow, get_task
 from mapreduce.wire import (
@@ -25,8 +27,8 @@ def job_report(row: JobRow, job: Job | None, totals: Totals | None) -> JobReport
     if job is not None:
         maps, reduces = _counts(job, TaskKind.MAP), _counts(job, TaskKind.REDUCE)
     else:
-        maps = TaskCounts(row.maps, row.maps_ended)
-        reduces = TaskCounts(row.reduces, row.reduces_ended)
+        maps = TaskCounts(row.maps, row.maps_ended, 0, row.maps_failed)
+        reduces = TaskCounts(row.reduces, row.reduces_ended, 0, row.reduces_failed)
     return JobReport(
         job=row.job,
         name=row.spec.name,
@@ -47,7 +49,7 @@ def job_report(row: JobRow, job: Job | None, totals: Totals | None) -> JobReport
 def _counts(job: Job, kind: TaskKind) -> TaskCounts:
     tasks = job.tasks(kind)
     waiting = len(job.waiting[kind]) + sum(1 for paused, _ in job.paused if paused is kind)
-    running = len(tasks) - job.done[kind] - waiting
+    running = len(tasks) - job.done[kind] - waiting  # tasks: a backup is no second one
     return TaskCounts(len(tasks), job.done[kind], running, job.failed[kind])
 
 
@@ -55,11 +57,14 @@ def progress(row: JobRow, job: Job | None) -> float:
     """How much of a job is done, between 0 and 1; each task weighs the same."""
     if job is None:
         return 1.0 if row.state.is_final else 0.0
-    tasks = [*job.maps, *job.reduces]
+    tasks = len(job.maps) + len(job.reduces)
     if not tasks:
         return 0.0
-    running = sum(task.attempt.fraction for task in tasks if task.attempt is not None)
-    return (sum(job.done.values()) + running) / len(tasks)
+    furthest: dict[tuple[TaskKind, int], float] = {}
+    for ident, attempt in job.running.items():
+        task = ident.kind, ident.index
+        furthest[task] = max(furthest.get(task, 0.0), attempt.fraction)
+    return (sum(job.done.values()) + sum(furthest.values())) / tasks
 
 
 def task_page(
@@ -70,7 +75,7 @@ def task_page(
     indexes = range(max(first, 0), min(max(first, 0) + ROWS_PER_PAGE, total))
     reports = []
     for index in indexes:
-        task = job.tasks(kind)[index] if job is not None else None
+        task = job.tasks(kind).peek(index) if job is not None else None
         reports.append(_task_report(kind, index, get_task(table, number, kind, index), task))
     return TaskList(tuple(reports), indexes.stop < total)
 
@@ -78,7 +83,7 @@ def task_page(
 def _task_report(kind: TaskKind, index: int, row: TaskRow, task: Task | None) -> TaskReport:
     name = AttemptId("", 0, kind, index, 0).task
     running = task.attempt if task is not None else None
-    failed, error = (task.failed, task.error) if task is not None else (0, "")
+    failed, error = row.failed, row.error
     if running is not None:
         return TaskReport(
             name,
@@ -115,11 +120,13 @@ def _locality(locality: str, miss: str) -> str:
     return f"{locality}: {miss}" if miss else locality
 
 
-def worker_report(worker: Worker, endpoints: tuple[str, ...], usable: bool) -> WorkerReport:
-    """A worker."""
-    state = "live" if usable else "dead" if worker.dead else "stale"
+def worker_report(
+    worker: Worker, endpoints: tuple[str, ...], usable: bool, why: str
+) -> WorkerReport:
+    """A worker; ``why`` it gets less work than it could."""
+    state = "live" if usable else "left" if worker.leaving else "dead" if worker.dead else "stale"
     running = tuple(f"{attempt.job} {attempt}" for attempt in worker.running)
-    return WorkerReport(worker.name, state, worker.node, worker.slots, running, endpoints)
+    return WorkerReport(worker.name, state, worker.node, worker.slots, running, endpoints, why)
 
 
 def committed_totals(table: Table, number: int) -> Totals:

@@ -3,12 +3,14 @@
 Only this module changes them, and only along ``transitions``. The relations that ``check``
 proves, and that every method keeps:
 
-* An attempt runs on one worker and is the only one of its task: it stands in
-  ``task.attempt`` and in ``worker.running``, or in neither.
+* An attempt runs on one worker: it stands in its task, in ``worker.running`` and in
+  ``job.running``, or in none of them. A task has one, or one and a backup on another worker.
 * A task that waits stands in ``job.waiting`` or in ``job.paused``, no other does.
-* ``job.done`` counts the tasks that are done.
+* ``job.done`` counts the tasks that are done, ``job.running_of`` and ``backups`` the attempts.
 * Every map that is done, of a job with reduces, has its run on a worker we know or expect:
   it stands in that worker's ``runs``. Losing the run makes the task wait again.
+* ``free`` holds the workers that are here and have room, no other, and ``slots`` counts the
+  slots of those that are here.
 * A number of an attempt is given out once; what has ended never runs again.
 
 Attempts are soft: after a restart the workers tell which ones still run.
@@ -16,132 +18,14 @@ Attempts are soft: after a restart the workers tell which ones still run.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
-from mapreduce.job import Failure
-from mapreduce.master.transitions import (
-    ATTEMPT,
-    JOB,
-    TASK,
-    AttemptState,
-    JobPhase,
-    TaskState,
-    follow,
-)
+from mapreduce.master.job import Job
+from mapreduce.master.task import Attempt, Task
+from mapreduce.master.transitions import TaskState
 from mapreduce.wire import AttemptId, TaskKind
-
-STORY_WORDS = 12
-
-
-@dataclass(slots=True)
-class Attempt:
-    """An attempt that runs, or ran. ``lease_ns`` is when it is given up without a word."""
-
-    id: AttemptId
-    worker: str
-    started_ns: int
-    lease_ns: int
-    locality: str = ""
-    miss: str = ""
-    state: AttemptState = AttemptState.LAUNCHED
-    records: int = 0
-    fraction: float = 0.0
-    status: str = ""
-
-    def move(self, word: str) -> None:
-        """Follow the table."""
-        self.state = follow(ATTEMPT, self.state, word, f"{self.id} on {self.worker}")
-
-
-@dataclass(slots=True)
-class Task:
-    """A task. ``last`` is the highest attempt number given out (``locality`` and ``miss`` are
-    that one's), ``ended`` the highest that is known to be over, ``done`` the one committed last
-    (0: none), run by ``worker``."""
-
-    kind: TaskKind
-    index: int
-    since_ns: int
-    state: TaskState = TaskState.WAITING
-    nodes: tuple[str, ...] | None = None
-    look_ns: int = 0
-    locality: str = ""
-    miss: str = ""
-    last: int = 0
-    ended: int = 0
-    done: int = 0
-    worker: str = ""
-    attempt: Attempt | None = None
-    faults: int = 0
-    unread: int = 0
-    failed: int = 0
-    error: str = ""
-    story: tuple[str, ...] = ()
-
-    def move(self, word: str, detail: object = "") -> None:
-        """Follow the table and remember how we came here."""
-        self.story = (*self.story, f"{word} {detail}".rstrip())[-STORY_WORDS:]
-        name = f"{self.kind} {self.index}"
-        self.state = follow(TASK, self.state, word, f"{name}: {', '.join(self.story)}")
-
-
-def _per_kind() -> dict[TaskKind, int]:
-    return {TaskKind.MAP: 0, TaskKind.REDUCE: 0}
-
-
-@dataclass(slots=True)
-class Job:
-    """A job that may run. ``paused`` holds waiting tasks until a moment (ns, monotonic)."""
-
-    id: str
-    max_attempts: int
-    maps: list[Task]
-    reduces: list[Task]
-    phase: JobPhase = JobPhase.QUEUED
-    waiting: dict[TaskKind, OrderedDict[int, Task]] = field(default_factory=dict)
-    paused: dict[tuple[TaskKind, int], int] = field(default_factory=dict)
-    done: dict[TaskKind, int] = field(default_factory=_per_kind)
-    failed: dict[TaskKind, int] = field(default_factory=_per_kind)
-    signatures: dict[str, int] = field(default_factory=dict)
-    failure: Failure | None = None
-    error: str = ""
-
-    def tasks(self, kind: TaskKind) -> list[Task]:
-        """The tasks of one kind, by index."""
-        return self.maps if kind is TaskKind.MAP else self.reduces
-
-    def move(self, word: str) -> None:
-        """Follow the table."""
-        self.phase = follow(JOB, self.phase, word, f"job {self.id}, {self.done} done")
-
-    def wait_first(self, task: Task) -> None:
-        """A task waits again. It is as old as ever, so it goes first: what fails every time
-        shows soon, and reduces get a lost run back soon."""
-        self.waiting[task.kind][task.index] = task
-        self.waiting[task.kind].move_to_end(task.index, last=False)
-
-    @property
-    def is_open(self) -> bool:
-        """Does it still start attempts?"""
-        return self.phase in (JobPhase.QUEUED, JobPhase.RUNNING)
-
-    @property
-    def maps_pending(self) -> bool:
-        """Is there a map without an attempt?"""
-        return bool(self.waiting[TaskKind.MAP]) or any(k is TaskKind.MAP for k, _ in self.paused)
-
-    @property
-    def all_done(self) -> bool:
-        """Are the tasks done that write the output?"""
-        last = TaskKind.REDUCE if self.reduces else TaskKind.MAP
-        return self.done[last] == len(self.tasks(last))
-
-    @property
-    def needs_runs(self) -> bool:
-        """Will a reduce still fetch map output?"""
-        return bool(self.reduces) and not self.all_done
 
 
 @dataclass(slots=True)
@@ -150,7 +34,11 @@ class Worker:
 
     ``runs`` are committed map outputs that it holds: job, map index, attempt. ``heard`` are those
     announced since it joined. A worker that the log names and that has not come back since the
-    master started is expected: it has no slots.
+    master started is expected: it has no slots. One that is ``leaving`` gets no work any more.
+
+    ``failures`` are those that count against the worker since anything succeeded there, and
+    ``failed_jobs`` whose user code is among them; see ``avoid``. ``pace_percent`` is what attempts
+    take there beside what is typical, see ``backup``.
     """
 
     name: str
@@ -160,6 +48,11 @@ class Worker:
     connected: bool = False
     announced: bool = False
     dead: bool = False
+    leaving: bool = False
+    failures: int = 0
+    failed_jobs: set[str] = field(default_factory=set)
+    avoided_why: str = ""
+    pace_percent: int = 100
     running: dict[AttemptId, Attempt] = field(default_factory=dict)
     runs: dict[str, dict[int, int]] = field(default_factory=dict)
     heard: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -168,6 +61,16 @@ class Worker:
     def room(self) -> int:
         """Free slots."""
         return self.slots - len(self.running)
+
+    @property
+    def is_here(self) -> bool:
+        """May it get work, as long as it is not silent?"""
+        return self.connected and self.announced and not self.leaving
+
+    def forgive(self) -> None:
+        """Something succeeded here, or what failed has had its consequence."""
+        self.failures = 0
+        self.failed_jobs.clear()
 
     def hear(self, run: AttemptId) -> None:
         """The worker says that it holds this run."""
@@ -184,6 +87,19 @@ class State:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.workers: dict[str, Worker] = {}
+        self.free: dict[str, Worker] = {}
+        self.slots = 0
+        self.backups = 0
+        self.avoided: dict[str, int] = {}
+        """Until when (ns, monotonic) workers get nothing, see ``avoid``."""
+        self.racks: dict[str, str] = {}
+        """The rack of a node, as far as it was told."""
+        self.staffed: Counter[str] = Counter()
+        """Workers that are here, by node."""
+        self.staffed_racks: Counter[str] = Counter()
+        self._here: dict[str, tuple[int, str, str]] = {}
+        self._pauses: list[tuple[int, str, TaskKind, int]] = []
+        self._jobs_added = 0
 
     # -- questions
 
@@ -200,36 +116,74 @@ class State:
         known = self.workers.get(worker)
         return known.running.get(attempt) if known is not None else None
 
-    def running(self, kind: TaskKind) -> Iterator[Attempt]:
-        """All running attempts of one kind."""
-        for worker in self.workers.values():
-            for attempt in worker.running.values():
-                if attempt.id.kind is kind:
-                    yield attempt
+    def rack(self, worker: Worker) -> str:
+        """The rack in which a worker stands, '' if nobody knows."""
+        return self.racks.get(worker.node, "")
 
-    # -- jobs
+    @property
+    def here(self) -> int:
+        """How many workers are here."""
+        return len(self._here)
+
+    # -- jobs and workers
+
+    def next_number(self) -> int:
+        """The number of the next job."""
+        self._jobs_added += 1
+        return self._jobs_added
 
     def add_job(self, job: Job) -> None:
         """A job whose tasks all wait."""
         assert job.id not in self.jobs, f"job {job.id} was added twice"
-        for kind in TaskKind:
-            job.waiting[kind] = OrderedDict((task.index, task) for task in job.tasks(kind))
         self.jobs[job.id] = job
 
     def drop_job(self, job: Job) -> None:
         """Forget a job that is over, with its attempts and runs."""
+        for attempt in list(job.running.values()):
+            worker = self.workers[attempt.worker]
+            self._stop(job, job.tasks(attempt.id.kind)[attempt.id.index], attempt)
+            self.note_worker(worker)
         for worker in self.workers.values():
             worker.runs.pop(job.id, None)
-            for attempt in [a for a in worker.running if a.job == job.id]:
-                del worker.running[attempt]
         del self.jobs[job.id]
+
+    def note_worker(self, worker: Worker) -> None:
+        """What was said about a worker changed: keep the sums over those that are here."""
+        before = self._here.pop(worker.name, None)
+        if before is not None:
+            slots, node, rack = before
+            self.slots -= slots
+            self.staffed[node] -= 1
+            self.staffed_racks[rack] -= 1
+        if worker.is_here:
+            rack = self.rack(worker)
+            self._here[worker.name] = (worker.slots, worker.node, rack)
+            self.slots += worker.slots
+            self.staffed[worker.node] += 1
+            self.staffed_racks[rack] += 1
+        self._note_room(worker)
+
+    def note_rack(self, node: str, rack: str) -> None:
+        """A node stands in this rack."""
+        if rack and self.racks.get(node) != rack:
+            self.racks[node] = rack
+            for worker in self.workers.values():
+                if worker.node == node:
+                    self.note_worker(worker)
+
+    def _note_room(self, worker: Worker) -> None:
+        if worker.is_here and worker.room > 0:
+            self.free[worker.name] = worker
+        else:
+            self.free.pop(worker.name, None)
 
     # -- attempts
 
     def launch(self, job: Job, task: Task, worker: Worker, now_ns: int, lease_ns: int) -> Attempt:
-        """A new attempt of a waiting task."""
+        """A new attempt of a waiting task, or a backup of a running one."""
         task.last += 1
-        return self._run(job, task, worker, "launched", now_ns, lease_ns)
+        word = "launched" if task.attempt is None else "backed_up"
+        return self._run(job, task, worker, word, now_ns, lease_ns)
 
     def adopt(self, job: Job, task: Task, worker: Worker, now_ns: int, lease_ns: int) -> Attempt:
         """The last attempt of a waiting task turns out to be running still."""
@@ -239,29 +193,57 @@ class State:
         self, job: Job, task: Task, worker: Worker, word: str, now_ns: int, lease_ns: int
     ) -> Attempt:
         ident = AttemptId(job.id, 0, task.kind, task.index, task.last)
+        is_backup = task.attempt is not None
         task.move(word, f"{task.last} on {worker.name}")
-        self._leave_queue(job, task)
-        task.attempt = Attempt(ident, worker.name, now_ns, lease_ns, task.locality, task.miss)
-        worker.running[ident] = task.attempt
-        return task.attempt
+        attempt = Attempt(ident, worker.name, now_ns, lease_ns, task.locality, task.miss)
+        if is_backup:
+            task.backup = attempt
+            self.backups += 1
+        else:
+            job.leave_queue(task)
+            task.attempt = attempt
+        worker.running[ident] = job.running[ident] = attempt
+        job.running_of[task.kind] += 1
+        self._note_room(worker)
+        return attempt
 
     def end(self, attempt: Attempt, word: str, now_ns: int, pause_ns: int = 0) -> None:
-        """An attempt is over: ``succeeded`` commits its task, all else lets the task wait again,
-        for ``pause_ns`` at least."""
+        """An attempt is over: ``succeeded`` commits its task; after all else the task goes on
+        with its other attempt, or waits again, for ``pause_ns`` at least."""
         found = self.find(attempt.id)
         assert found is not None, f"{attempt} ran without its job"
         job, task = found
         attempt.move(word)
-        task.move(word, attempt.id.attempt)
         worker = self.workers[attempt.worker]
-        del worker.running[attempt.id]
-        task.attempt, task.ended = None, attempt.id.attempt
+        self._stop(job, task, attempt)
+        self._note_room(worker)
+        if task.attempt is not None and word != "succeeded":
+            task.move("one_ended", attempt.id.attempt)
+            return
+        task.move(word, attempt.id.attempt)
         if task.state is TaskState.DONE:
+            job.done_ns[task.kind] += now_ns - job.began_ns(attempt)
+            job.timed[task.kind] += 1
             self._commit(job, task, worker, attempt.id.attempt)
+            if job.maps_done:
+                job.maps_done_ns = now_ns
         elif pause_ns:
-            job.paused[task.kind, task.index] = now_ns + pause_ns
+            self._pause(job, task, now_ns + pause_ns)
         else:
-            job.wait_first(task)
+            job.waiting[task.kind].wait_first(task)
+
+    def _stop(self, job: Job, task: Task, attempt: Attempt) -> None:
+        """An attempt does not run any more; a backup takes the place of its attempt."""
+        del self.workers[attempt.worker].running[attempt.id]
+        del job.running[attempt.id]
+        job.running_of[task.kind] -= 1
+        if task.backup is not None:
+            self.backups -= 1
+            task.attempt = task.backup if task.attempt is attempt else task.attempt
+            task.backup = None
+        else:
+            task.attempt = None
+        task.ended = max(task.ended, attempt.id.attempt)
 
     # -- map output
 
@@ -273,22 +255,20 @@ class State:
         if not held:
             del self.workers[task.worker].runs[job.id]
         job.done[task.kind] -= 1
-        job.wait_first(task)
+        job.waiting[task.kind].wait_first(task)
 
     def recover_output(self, job: Job, task: Task, worker: Worker) -> None:
         """The run of a map that waits to run again was found: it is done after all."""
         task.move("recovered", worker.name)
-        self._leave_queue(job, task)
+        job.leave_queue(task)
         self._commit(job, task, worker, task.done)
 
     def restore(self, job: Job, task: Task, worker: str, attempt: int, now_ns: int) -> None:
         """The log says that a task is done; the worker is expected to come back."""
         known = self.workers.setdefault(worker, Worker(worker, now_ns))
         task.move("recovered", worker)
-        self._leave_queue(job, task)
+        job.leave_queue(task)
         self._commit(job, task, known, attempt)
-
-    # -- inside
 
     def _commit(self, job: Job, task: Task, worker: Worker, attempt: int) -> None:
         task.done, task.worker = attempt, worker.name
@@ -296,25 +276,32 @@ class State:
         if task.kind is TaskKind.MAP and job.reduces:
             worker.runs.setdefault(job.id, {})[task.index] = attempt
 
+    # -- pauses
+
     def pause(self, job: Job, task: Task, until_ns: int) -> None:
         """Do not start a waiting task before a moment."""
-        del job.waiting[task.kind][task.index]
+        job.leave_queue(task)
+        self._pause(job, task, until_ns)
+
+    def _pause(self, job: Job, task: Task, until_ns: int) -> None:
         job.paused[task.kind, task.index] = until_ns
+        heappush(self._pauses, (until_ns, job.id, task.kind, task.index))
+
+    def next_resume_ns(self) -> int | None:
+        """When the next pause ends, or one that was cut short would have."""
+        return self._pauses[0][0] if self._pauses else None
 
     def resume(self, now_ns: int) -> bool:
         """Tasks whose pause is over wait like any other; were there any?"""
         resumed = False
-        for job in self.jobs.values():
-            for key in [k for k, until in job.paused.items() if until <= now_ns]:
-                del job.paused[key]
-                job.wait_first(job.tasks(key[0])[key[1]])
+        while self._pauses and self._pauses[0][0] <= now_ns:
+            until_ns, ident, kind, index = heappop(self._pauses)
+            job = self.jobs.get(ident)
+            if job is not None and job.paused.get((kind, index)) == until_ns:
+                del job.paused[kind, index]
+                job.waiting[kind].wait_first(job.tasks(kind)[index])
                 resumed = True
         return resumed
-
-    @staticmethod
-    def _leave_queue(job: Job, task: Task) -> None:
-        if job.waiting[task.kind].pop(task.index, None) is None:
-            del job.paused[task.kind, task.index]
 
     # -- invariants
 
@@ -322,32 +309,46 @@ class State:
         """Prove the relations in the module's text; for tests and the simulation."""
         running: dict[AttemptId, str] = {}
         for job in self.jobs.values():
+            of_job: dict[AttemptId, str] = {}
             for kind in TaskKind:
-                self._check_tasks(job, kind, running)
+                self._check_tasks(job, kind, of_job)
+            assert of_job == {a: known.worker for a, known in job.running.items()}, f"{job.id}"
+            running |= of_job
         on_workers = {a: w.name for w in self.workers.values() for a in w.running}
         assert on_workers == running, f"workers run {on_workers}, tasks say {running}"
+        here = [worker for worker in self.workers.values() if worker.is_here]
+        assert self.slots == sum(worker.slots for worker in here)
+        assert self.free.keys() == {worker.name for worker in here if worker.room > 0}
+        assert +self.staffed == Counter(worker.node for worker in here)
         for worker in self.workers.values():
-            assert worker.room >= 0, f"{worker.name} has {worker.slots} slots: {worker.running}"
-            assert not (worker.dead and (worker.running or worker.runs)), f"{worker} is dead"
-            for ident, runs in worker.runs.items():
-                for index, attempt in runs.items():
-                    task = self.jobs[ident].maps[index]
-                    owner = (task.state, task.worker, task.done)
-                    assert owner == (TaskState.DONE, worker.name, attempt), f"{worker}, {task}"
+            self._check_worker(worker)
+
+    def _check_worker(self, worker: Worker) -> None:
+        assert worker.room >= 0, f"{worker.name} has {worker.slots} slots: {worker.running}"
+        assert not (worker.dead and (worker.running or worker.runs)), f"{worker} is dead"
+        for ident, runs in worker.runs.items():
+            for index, attempt in runs.items():
+                task = self.jobs[ident].maps[index]
+                owner = (task.state, task.worker, task.done)
+                assert owner == (TaskState.DONE, worker.name, attempt), f"{worker}, {task}"
 
     def _check_tasks(self, job: Job, kind: TaskKind, running: dict[AttemptId, str]) -> None:
-        done = 0
-        for task in job.tasks(kind):
-            queued = task.index in job.waiting[kind], (kind, task.index) in job.paused
+        waiting = job.waiting[kind]
+        done = made_waiting = 0
+        for task in job.tasks(kind).made():
+            queued = task.index in waiting, (kind, task.index) in job.paused
             assert sum(queued) == (task.state is TaskState.WAITING), f"{task} queued {queued}"
             assert (task.attempt is not None) == (task.state is TaskState.RUNNING), f"{task}"
-            assert task.ended <= task.last, f"{task}"
-            assert task.done <= task.last, f"{task}"
-            if task.attempt is not None:
-                running[task.attempt.id] = task.attempt.worker
+            assert task.attempt is not None or task.backup is None, f"{task} has a backup alone"
+            assert len({attempt.worker for attempt in task.attempts}) == len(task.attempts)
+            assert max(task.ended, task.done) <= task.last, f"{task}"
+            made_waiting += queued[0]
+            running |= {attempt.id: attempt.worker for attempt in task.attempts}
             if task.state is TaskState.DONE:
                 done += 1
                 if kind is TaskKind.MAP and job.reduces:
                     held = self.workers[task.worker].runs.get(job.id, {})
                     assert held.get(task.index) == task.done, f"{task} has no run"
         assert job.done[kind] == done, f"{job.id}: {job.done} but {done} {kind} tasks are done"
+        assert job.running_of[kind] == sum(a.kind is kind for a in running), f"{job.id}"
+        assert len(waiting) >= made_waiting

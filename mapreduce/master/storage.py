@@ -29,6 +29,9 @@ class Storage(Protocol):
     ) -> list[tuple[int, int, tuple[str, ...]]]:
         """(start, length, datanodes) of the chunks that cover a range of a file."""
 
+    def rack(self, node: str) -> str:
+        """The rack of a datanode, '' when it has not registered since the start."""
+
     def make_folder(self, view: View, path: str, now: Now) -> list[Command]:
         """Make a directory and those above it; nothing to do when it exists."""
 

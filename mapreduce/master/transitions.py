@@ -60,6 +60,8 @@ TASK: Mapping[tuple[TaskState, str], TaskState] = {
     (TaskState.WAITING, "launched"): TaskState.RUNNING,
     (TaskState.WAITING, "adopted"): TaskState.RUNNING,
     (TaskState.WAITING, "recovered"): TaskState.DONE,
+    (TaskState.RUNNING, "backed_up"): TaskState.RUNNING,
+    (TaskState.RUNNING, "one_ended"): TaskState.RUNNING,  # and the other one runs on
     (TaskState.RUNNING, "succeeded"): TaskState.DONE,
     (TaskState.RUNNING, "failed"): TaskState.WAITING,
     (TaskState.RUNNING, "lost"): TaskState.WAITING,
@@ -83,8 +85,10 @@ ATTEMPT: Mapping[tuple[AttemptState, str], AttemptState] = {
 }
 
 
-def follow(table: Mapping[tuple[State, str], State], state: State, word: str, story: str) -> State:
+def follow(
+    table: Mapping[tuple[State, str], State], state: State, word: str, thing: object
+) -> State:
     """The state after ``word``; an impossible pair is an assertion with the thing's story."""
     after = table.get((state, word))
-    assert after is not None, f"{word!r} cannot happen to what is {state}: {story}"
+    assert after is not None, f"{word!r} cannot happen to what is {state}: {thing}"
     return after

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from dfs.events import Decision, Note, Now, Peer, Role, Send
 from dfs.namenode.module import View
 from dfs.wire.codec import Message
-from mapreduce.commands import AttemptStarted, JobBegan
+from mapreduce.commands import AttemptStarted, JobBegan, TaskFailed
 from mapreduce.master import actions as ac
 from mapreduce.master import commit, orders
 from mapreduce.master import events as ev
@@ -78,6 +78,8 @@ class Turn:
             case ac.Tell():
                 watch.tell(action.job, action.kind, action.text, self.now)
                 self.note(f"{action.job}: {action.text.splitlines()[0]}")
+            case ac.RecordFailure():
+                self._record(action)
             case ac.PublishOutput():
                 self.parts.to_publish.append(action.job)
             case ac.EndJob():
@@ -97,6 +99,22 @@ class Turn:
         )
         self.decision.commands.append(started)
         self._order(action.worker, orders.launch(self.view.table, self.parts.epoch, attempt))
+
+    def _record(self, action: ac.RecordFailure) -> None:
+        number, _ = must_job(self.view.table, action.attempt.job)
+        failed = TaskFailed(
+            number,
+            action.attempt.kind,
+            action.attempt.index,
+            action.failed,
+            action.faults,
+            action.unread,
+            action.text,
+            action.signature,
+            action.error,
+            action.failure,
+        )
+        self.decision.commands.append(failed)
 
     def _end_job(self, end: ac.EndJob) -> None:
         book = self.parts.book

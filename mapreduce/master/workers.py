@@ -62,7 +62,8 @@ def hear(turn: Turn, origin: Origin, message: Message, heartbeat_ns: int) -> Mes
             turn.schedule(ev.RunsAnnounced(name, runs, message.last))
             return Ok()
         case WorkerHeartbeat():
-            turn.schedule(ev.Heartbeat(name, message.attempts))
+            rack = turn.parts.storage.rack(worker.node)
+            turn.schedule(ev.Heartbeat(name, message.attempts, rack))
             return Ok()
         case FindRuns():
             return find_runs(turn.parts.scheduler.state, turn.parts.links, message)
@@ -88,7 +89,8 @@ def _register(
     address = WorkerAddress(name, word.endpoints, word.host)
     parts.links[name] = WorkerLink(origin.link, address)
     turn.note(f"{name} registered from {word.host} with {word.slots} slots")
-    turn.schedule(ev.WorkerJoined(name, word.node, word.slots, word.attempts))
+    rack = parts.storage.rack(word.node)
+    turn.schedule(ev.WorkerJoined(name, word.node, word.slots, word.attempts, rack))
     return WorkerRegistered(parts.epoch, heartbeat_ns)
 
 

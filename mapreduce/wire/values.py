@@ -102,6 +102,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     """Memory of one task; 0: the worker's configured limit."""
     env: dict[str, str] = {}
     """Variables of the tasks' environment."""
+    speculative: bool = True
+    """Slow tasks may get backup attempts."""
 
 
 class PlannedSplit(msgspec.Struct, frozen=True, array_like=True):
@@ -149,7 +151,8 @@ class JobReport(msgspec.Struct, frozen=True):
 
 class JobEvent(msgspec.Struct, frozen=True, array_like=True):
     """Something that happened to a job: ``sequence`` counts from 1 and starts anew when the
-    master does. ``kind``: attempt_failed, map_output_lost, attempt_lost, state."""
+    master does. ``kind``: state, attempt_failed, attempt_lost, attempt_killed, map_output_lost,
+    worker_avoided."""
 
     sequence: int
     wall_ns: int
@@ -175,7 +178,8 @@ class TaskReport(msgspec.Struct, frozen=True):
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """A worker as people see it. ``state``: live, stale, dead."""
+    """A worker as people see it. ``state``: live, stale, dead, left. ``avoided`` says why and for
+    how long it gets nothing, of all jobs or of some."""
 
     worker: str
     state: str
@@ -183,3 +187,4 @@ class WorkerReport(msgspec.Struct, frozen=True):
     slots: int
     running: tuple[str, ...]
     endpoints: tuple[str, ...]
+    avoided: str = ""

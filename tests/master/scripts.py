@@ -42,6 +42,8 @@ def line(action: ac.Action) -> str:
             return f"forget {action.job} {action.worker}"
         case ac.Tell():
             return f"tell {action.kind}"
+        case ac.RecordFailure():
+            return f"record {short(action.attempt)}"
 
 
 class Script:
@@ -74,7 +76,7 @@ class Script:
 
     def _lines(self, actions: list[ac.Action]) -> list[str]:
         self.said += actions
-        return [line(action) for action in actions]
+        return [line(action) for action in actions if not isinstance(action, ac.RecordFailure)]
 
     def advance(self, seconds: float) -> list[str]:
         """Let time pass second by second; nobody says anything meanwhile."""
@@ -86,10 +88,20 @@ class Script:
         return lines
 
     def job(
-        self, maps: int, reduces: int, max_attempts: int = 4, ident: str = JOB, node: str = ""
+        self,
+        maps: int,
+        reduces: int,
+        max_attempts: int = 4,
+        ident: str = JOB,
+        node: str = "",
+        priority: int = 0,
+        speculative: bool = False,
     ) -> list[str]:
         """A job starts; the input of its maps lies with the namenode or on one node."""
-        lines = self.tell(ev.JobSubmitted(ident, maps, reduces, max_attempts))
+        word = ev.JobSubmitted(
+            ident, maps, reduces, max_attempts, priority=priority, speculative=speculative
+        )
+        lines = self.tell(word)
         nodes = (node,) if node else ()
         located = tuple((index, nodes) for index in range(maps))
         return lines + self.tell(ev.MapsLocated(ident, located))

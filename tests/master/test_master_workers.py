@@ -94,8 +94,9 @@ def test_reducers_find_the_runs(stage: Stage) -> None:
 def test_runs_that_cannot_be_fetched_are_made_again(stage: Stage) -> None:
     stage.join("w1", slots=2)
     job = stage.submit(maps=1)
-    ((_, order), (_, reduce)) = stage.take_orders(*ATTEMPTS)
+    ((_, order),) = stage.take_orders(*ATTEMPTS)
     stage.succeed("w1", order)
+    ((_, reduce),) = stage.take_orders(*ATTEMPTS)
     run = w.AttemptId(job, 0, w.TaskKind.MAP, 0, 1)
     assert stage.tell("w1", w.RunsLost(w.AttemptId.of(reduce.task), (run,))) == Ok()
     assert stage.tell("w1", w.RunsLost(run, (run,))) == Ok(), "committed: nothing to do"

@@ -75,8 +75,8 @@ class World:
                     self.ended[action.job] = action.state
                     if action.state is JobState.SUCCEEDED:
                         maps, reduces = self.jobs[action.job]
-                        assert action.reduces_done == reduces
-                        assert reduces or action.maps_done == maps
+                        assert action.done[TaskKind.REDUCE] == reduces
+                        assert reduces or action.done[TaskKind.MAP] == maps
                     self.forget(action.job)
                 case ac.ForgetMapOutput():
                     assert action.job in self.ended
