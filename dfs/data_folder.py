@@ -1,12 +1,13 @@
 """Whose data folder is this? Asked before anything in it is touched.
 
-``VERSION`` is a few lines of text::
+``VERSION`` is a label (``dfs.label``)::
 
     minidfs datanode
     format 1
     cluster c-3f2a9c
     node datanode-1
     created 2026-11-21T05:43:00Z
+    check 4b8e…
 
 Only an empty folder is ever given one. A folder of another cluster or node, of a newer
 format, or with things in it that nobody claims is refused and left as it is. ``LOCK``
@@ -22,8 +23,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dfs.disk import Disk, LocalDisk, write_whole
-from dfs.errors import ConfigError, StorageFault
+from dfs.disk import Disk, LocalDisk, read_whole, write_whole
+from dfs.errors import ConfigError, Corrupt, DfsError, NotSupported, Refused, StorageFault
+from dfs.label import Kind, Label, parse, render
 from dfs.limits import SECOND_NS
 
 FORMAT = 1
@@ -41,9 +43,10 @@ class Owner:
     folders: tuple[str, ...]
 
     @property
-    def title(self) -> str:
-        """The first line of VERSION."""
-        return f"minidfs {self.role}"
+    def kind(self) -> Kind:
+        """What its VERSION is like."""
+        remedy = "have one made in an empty folder, or bring it back from a copy"
+        return Kind(f"minidfs {self.role}", FORMAT, remedy)
 
 
 class DataFolder:
@@ -74,24 +77,25 @@ def open_data_folder(path: Path, owner: Owner, wall_ns: int) -> DataFolder:
     try:
         folder = DataFolder(path)
         claim(folder.disk, str(path), owner, wall_ns)
+    except DfsError:
+        if folder is not None:
+            folder.close()
+        raise
     except OSError as error:
         if folder is not None:
             folder.close()
         raise StorageFault(f"{path} cannot be used: {error.strerror}", str(path)) from error
-    except ConfigError:
-        if folder is not None:
-            folder.close()
-        raise
     return folder
 
 
 def claim(disk: Disk, where: str, owner: Owner, wall_ns: int) -> None:
     """Make sure that the folder belongs to ``owner``; an empty one is given to it.
 
-    ``where`` is the folder's name for people. Raises ConfigError with one line.
+    ``where`` is the folder's name for people. Raises ConfigError with one line, StorageFault
+    when VERSION is damaged.
     """
     if disk.exists(_VERSION):
-        _check(_read_version(disk, where, owner.title), where, owner)
+        _check(_read_version(disk, where, owner.kind), where, owner)
         return
     with suppress(FileNotFoundError):
         disk.unlink(f"{_VERSION}.tmp")
@@ -103,51 +107,37 @@ def claim(disk: Disk, where: str, owner: Owner, wall_ns: int) -> None:
         )
     created = datetime.fromtimestamp(wall_ns // SECOND_NS, UTC)
     fields = {
-        "format": str(FORMAT),
         "cluster": owner.cluster,
         "node": owner.node,
         "created": f"{created:%Y-%m-%dT%H:%M:%SZ}",
     }
-    _write_version(disk, owner.title, fields)
+    write_whole(disk, _VERSION, render(owner.kind, fields))
 
 
-def _check(found: dict[str, str], where: str, owner: Owner) -> None:
-    cluster, node = owner.cluster, owner.node
-    version = found.get("format", "")
-    if not version.isdecimal():
-        raise ConfigError(f"{where}/{_VERSION} names no format: restore the file", where)
-    if int(version) > FORMAT:
+def _check(found: Label, where: str, owner: Owner) -> None:
+    cluster, node = found.text("cluster"), found.text("node")
+    if cluster != owner.cluster:
         raise ConfigError(
-            f"{where} has format {version} and this minidfs knows {FORMAT}: upgrade minidfs", where
-        )
-    if found.get("cluster") != cluster:
-        raise ConfigError(
-            f"{where} belongs to cluster {found.get('cluster')} and not to {cluster}:"
+            f"{where} belongs to cluster {cluster} and not to {owner.cluster}:"
             " use another folder or the other cluster's configuration",
             where,
         )
-    if found.get("node") != node:
+    if node != owner.node:
         raise ConfigError(
-            f"{where} belongs to {found.get('node')} and not to {node}:"
-            f" start it as {found.get('node')} or name another folder",
+            f"{where} belongs to {node} and not to {owner.node}:"
+            f" start it as {node} or name another folder",
             where,
         )
 
 
-def _read_version(disk: Disk, where: str, wanted: str) -> dict[str, str]:
-    file = disk.open(_VERSION)
+def _read_version(disk: Disk, where: str, kind: Kind) -> Label:
     try:
-        text = file.read_at(0, file.size()).decode(errors="replace")
-    finally:
-        file.close()
-    title, *lines = text.splitlines() or [""]
-    if title != wanted:
+        return parse(kind, read_whole(disk, _VERSION), f"{where}/{_VERSION}")
+    except Corrupt as error:
+        raise StorageFault(error.message, where) from error
+    except Refused as error:
         raise ConfigError(
-            f"{where} is the folder of something else ({title[:40]!r}): use another one", where
-        )
-    return dict(line.split(" ", 1) for line in lines if " " in line)
-
-
-def _write_version(disk: Disk, title: str, fields: dict[str, str]) -> None:
-    text = "\n".join([title, *(f"{name} {value}" for name, value in fields.items()), ""])
-    write_whole(disk, _VERSION, text.encode())
+            f"{where} is the folder of something else: use another one", where
+        ) from error
+    except NotSupported as error:
+        raise ConfigError(error.message, where) from error

@@ -24,6 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from dfs.limits import LABEL_MAX_BYTES
+
 _WRITE_FLAG = 2  # SYNC_FILE_RANGE_WRITE
 
 
@@ -220,6 +222,15 @@ def _load_sync_file_range() -> ctypes._NamedFuncPointer | None:
 
 
 _sync_file_range = _load_sync_file_range()
+
+
+def read_whole(disk: Disk, name: str) -> bytes:
+    """The content of a small file; what is behind ``LABEL_MAX_BYTES`` is left out."""
+    file = disk.open(name)
+    try:
+        return file.read_at(0, LABEL_MAX_BYTES)
+    finally:
+        file.close()
 
 
 def write_durably(disk: Disk, name: str, content: bytes) -> None:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dfs.disk import Disk, File, write_whole
+from dfs.disk import Disk, File, read_whole, write_whole
+from dfs.epoch_file import parse_epoch, render_epoch
 from dfs.errors import Corrupt, NotFound, StorageFault
 from dfs.events import Payload
 from dfs.limits import LOG_PIECE_BYTES
@@ -80,7 +81,7 @@ class LogCopy:
         self.first, self.last, self.checksum = first, first - 1, previous
 
     def load(self) -> None:
-        """Find out what there is, and make it durable."""
+        """Find out what there is, and make it durable. Raises ``Corrupt`` for a damaged epoch."""
         if not self._disk.exists(self._folder):
             return
         self.epoch = self._load_epoch()
@@ -239,15 +240,10 @@ class LogCopy:
         name = f"{self._folder}/{_EPOCH}"
         if not self._disk.exists(name):
             return 0
-        file = self._disk.open(name)
-        try:
-            text = file.read_at(0, file.size()).decode("ascii", errors="replace").strip()
-        finally:
-            file.close()
-        return int(text) if text.isdecimal() else 0
+        return parse_epoch(read_whole(self._disk, name), name)
 
     def _save_epoch(self, epoch: int) -> None:
-        write_whole(self._disk, f"{self._folder}/{_EPOCH}", b"%d\n" % epoch)
+        write_whole(self._disk, f"{self._folder}/{_EPOCH}", render_epoch(epoch))
         self.epoch = epoch
 
 

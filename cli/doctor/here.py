@@ -41,7 +41,7 @@ def cluster_here(home: Home, config: Config | None) -> Iterator[Check]:
     try:
         local = home.load_local()
     except ConfigError as error:
-        yield fail("local.json", error.message, "remove it")
+        yield fail("local", error.message, "remove it")
         return
     found = running(home)
     yield judge_age(_running_since_ns(found), Path(dfs.version.__file__).stat().st_mtime_ns)

@@ -2,12 +2,15 @@
 
 ::
 
-    keeper/CURRENT        ``a`` or ``b``: the copy that is whole
+    keeper/CURRENT        names the copy that is whole
     keeper/a/ keeper/b/   a copy each: EPOCH (of the namenode that wrote last) and segments
 
 Only the current copy is shown and read. A second one is filled beside it when the namenode
 says so; with the records that make it whole it becomes the current one, durably, and only then
 the old one is removed. A second copy that is found at the start was never finished.
+
+Where ``CURRENT`` is damaged the only copy there is counts. With two of them, or when the copy's
+``EPOCH`` is damaged, no copy is shown, only why; the namenode then has another one made.
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from dfs.datanode.log_keeper import KeeperAnswer, KeeperWork
-from dfs.disk import Disk, write_whole
-from dfs.errors import DfsError, NotFound, StorageFault
+from dfs.disk import Disk, read_whole, write_whole
+from dfs.errors import Corrupt, DfsError, NotFound, Refused, StorageFault
 from dfs.events import Payload
+from dfs.label import Kind, parse, render
 from dfs.limits import LOG_SEGMENT_BYTES
 from dfs.log_copy import LogCopy
 from dfs.wire.keeper import (
@@ -34,6 +38,7 @@ from dfs.wire.keeper import (
 FOLDER = "keeper"
 _CURRENT = f"{FOLDER}/CURRENT"
 _NAMES = ("a", "b")
+_KIND = Kind("minidfs log copy", 1, f"move {FOLDER}/ away and start the datanode again")
 
 
 class LogCopies:
@@ -48,6 +53,8 @@ class LogCopies:
         self._current: LogCopy | None = None
         self._filling: LogCopy | None = None
         self._filling_name = ""
+        self._name = ""
+        self._damage = ""
 
     def execute(self, work: KeeperWork) -> KeeperAnswer:
         """Carry out a request. Raises ``Corrupt``, ``NotFound`` and ``StorageFault``."""
@@ -66,7 +73,7 @@ class LogCopies:
         match work.request:
             case GetKeptLog():
                 self._filling = None
-                return KeeperAnswer(_describe(self._current))
+                return KeeperAnswer(_describe(self._current, self._damage))
             case ReadKeptLog(first):
                 data, following = self._copy(self._current).read(first)
                 return KeeperAnswer(KeptRecords(following), data)
@@ -79,7 +86,11 @@ class LogCopies:
 
     def _open(self) -> None:
         self._disk.make_folder(FOLDER)
-        self._current = self._load(_read_name(self._disk))
+        try:
+            self._name = _read_name(self._disk)
+            self._current = self._load(self._name)
+        except Corrupt as error:
+            self._damage = error.message
         self._is_open = True
 
     def _load(self, name: str) -> LogCopy | None:
@@ -99,7 +110,7 @@ class LogCopies:
 
     def _begin(self, request: BeginLog) -> int:
         """Begin a second copy, in the place that the current one does not take."""
-        self._filling_name = _NAMES[0] if _read_name(self._disk) != _NAMES[0] else _NAMES[1]
+        self._filling_name = _NAMES[0] if self._name != _NAMES[0] else _NAMES[1]
         self._filling = self._place(self._filling_name)
         self._filling.begin(request.first, request.previous)
         return request.first - 1
@@ -114,28 +125,33 @@ class LogCopies:
     def _switch(self, copy: LogCopy) -> None:
         """Let the second copy take the place of the first; after an error nobody knows which."""
         self._failed = True
-        write_whole(self._disk, _CURRENT, self._filling_name.encode())
-        self._failed = False
+        write_whole(self._disk, _CURRENT, render(_KIND, {"copy": self._filling_name}))
+        self._failed, self._name, self._damage = False, self._filling_name, ""
         old, self._current, self._filling = self._current, copy, None
         if old is not None:
             old.remove()
 
 
 def _read_name(disk: Disk) -> str:
-    """Which copy is the current one, '' when there is none."""
+    """Which copy is the current one, '' when there is none. Raises ``Corrupt``."""
     if not disk.exists(_CURRENT):
         return ""
-    file = disk.open(_CURRENT)
     try:
-        name = file.read_at(0, file.size()).decode("ascii", errors="replace")
-    finally:
-        file.close()
-    return name if name in _NAMES else ""
+        return parse(_KIND, read_whole(disk, _CURRENT), _CURRENT).text("copy")
+    except (Corrupt, Refused) as error:
+        there = [name for name in _NAMES if _has_files(disk, f"{FOLDER}/{name}")]
+        if len(there) != 1:
+            raise Corrupt(str(error)) from error
+        return there[0]
 
 
-def _describe(copy: LogCopy | None) -> KeptLog:
+def _has_files(disk: Disk, folder: str) -> bool:
+    return disk.exists(folder) and bool(disk.names(folder))
+
+
+def _describe(copy: LogCopy | None, damage: str) -> KeptLog:
     if copy is None:
-        return KeptLog(0, 0, 0, 0)
+        return KeptLog(0, 0, 0, 0, 0, damage)
     return KeptLog(copy.epoch, copy.first, copy.last, copy.checksum, 0, copy.remark)
 
 

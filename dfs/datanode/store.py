@@ -39,7 +39,8 @@ from dfs.datanode.chunkfile import (
 )
 from dfs.datanode.sealed import SealedFiles
 from dfs.datanode.unfinished import UnfinishedFiles
-from dfs.disk import Disk, write_whole
+from dfs.disk import Disk, read_whole, write_whole
+from dfs.epoch_file import parse_epoch, render_epoch
 from dfs.errors import Corrupt, DfsError, NotFound, StorageFault
 
 FOLDERS = ("chunks", "trash", "quarantine")
@@ -209,17 +210,10 @@ class ChunkStore:
     def _load_epoch(self) -> int:
         if not self._disk.exists(_EPOCH):
             return 0
-        file = self._disk.open(_EPOCH)
-        try:
-            text = file.read_at(0, file.size()).decode("ascii", errors="replace").strip()
-        finally:
-            file.close()
-        if not text.isdecimal():
-            raise StorageFault(f"the file {_EPOCH} holds {text!r} instead of a number: restore it")
-        return int(text)
+        return parse_epoch(read_whole(self._disk, _EPOCH), _EPOCH)
 
     def _save_epoch(self, epoch: int) -> None:
-        write_whole(self._disk, _EPOCH, b"%d\n" % epoch)
+        write_whole(self._disk, _EPOCH, render_epoch(epoch))
 
 
 def _keys_in(names: list[str]) -> list[ReplicaKey]:

@@ -3,14 +3,23 @@
 All of it lies in one folder, MINIDFS_HOME, which only its owner may enter::
 
     cluster.toml            the configuration that every process and every command reads
-    local.json              how many nodes run here, their slots and their addresses
+    local                   how many nodes run here, their slots and their addresses
     run/ID.pid  run/ID.sock  processes that run
     run/ID.stopped  run/ID.ended  processes that do not (``dfs.local.notes``)
     logs/ID.log  logs/ID.log.1  what they print
     namenode/ datanode-1/ worker-1/ …   their data
 
 One ``cluster.toml`` serves all processes; what differs between nodes on the same machine, the
-addresses they listen on, stands in ``local.json`` and takes its place over the file's value.
+addresses they listen on, stands in ``local`` and takes its place over the file's value. It is
+a label (``dfs.label``)::
+
+    minidfs local
+    format 1
+    nodes 3
+    slots 2
+    datanode-1 127.0.0.1:28033
+    worker-1 127.0.0.1:22256
+    check 5d5a…
 """
 
 from __future__ import annotations
@@ -21,25 +30,27 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
-
 from dfs.config import Config
-from dfs.errors import BadArgument, ConfigError, Unavailable
+from dfs.errors import BadArgument, ConfigError, Corrupt, NotSupported, Refused, Unavailable
 from dfs.events import Role
+from dfs.label import Kind, parse, render
 from dfs.limits import LOCK_PAUSE_NS, SECOND_NS
 
 NAMENODE_ID = "namenode"
 KEEPER_ID = "keeper"
 """The process that keeps the namenode; node-1 is the one that keeps datanode-1 and worker-1."""
 
+_KIND = Kind("minidfs local", 1, "remove it, 'minidfs up' makes a new one")
+
 NODES_MAX = 64
 """So many nodes can be started on one machine."""
 
 
-class LocalCluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, slots=True)
+class LocalCluster:
     """What ``up`` remembers. ``slots`` are those of each worker."""
 
     nodes: int
@@ -54,7 +65,7 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config_file = folder / "cluster.toml"
-        self.local_file = folder / "local.json"
+        self.local_file = folder / "local"
         self.run = folder / "run"
         self.logs = folder / "logs"
 
@@ -110,20 +121,21 @@ class Home:
     def load_local(self) -> LocalCluster | None:
         """What ``up`` remembered; None if it never ran here. Raises ConfigError."""
         try:
-            data = self.local_file.read_bytes()
+            content = self.local_file.read_bytes()
         except FileNotFoundError:
             return None
         try:
-            return msgspec.json.decode(data, type=LocalCluster)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"{self.local_file} is damaged ({error}): remove it, 'minidfs up' makes a new one",
-                str(self.local_file),
-            ) from None
+            found = parse(_KIND, content, str(self.local_file))
+            nodes, slots = found.number("nodes"), found.number("slots")
+        except (Corrupt, Refused, NotSupported) as error:
+            raise ConfigError(error.message, str(self.local_file)) from None
+        listen = {name: value for name, value in found.fields.items() if "-" in name}
+        return LocalCluster(nodes, slots, listen)
 
     def save_local(self, local: LocalCluster) -> None:
         """Remember ``local`` for the next start."""
-        write_file(self.local_file, msgspec.json.format(msgspec.json.encode(local)) + b"\n")
+        fields = {"nodes": local.nodes, "slots": local.slots, **local.listen}
+        write_file(self.local_file, render(_KIND, fields))
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -25,7 +25,7 @@ from dfs.namenode.commands import EpochRaised
 from dfs.namenode.folder import claim_namenode_folder
 from dfs.namenode.journal import META
 from dfs.namenode.keys import EPOCH, NEXT_CHUNK, number_of
-from dfs.namenode.lmdb_table import VERSION, read_row
+from dfs.namenode.lmdb_table import read_row
 from dfs.namenode.log import FOLDER as LOG_FOLDER
 from dfs.namenode.log import Log
 from dfs.namenode.log_recovery import storage_faults
@@ -34,6 +34,7 @@ from dfs.namenode.snapshot_store import FOLDER as SNAPSHOTS_FOLDER
 from dfs.namenode.snapshot_store import pieces, problem_of_data
 from dfs.namenode.view_copier import LmdbCopier
 from dfs.namenode.view_recovery import DAMAGED_FOLDER, VIEW_FOLDER, write_view
+from dfs.namenode.view_version import VERSION
 
 DATA_FILE = "data.mdb"
 MANIFEST_FILE = "MANIFEST"

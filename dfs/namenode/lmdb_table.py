@@ -18,8 +18,7 @@ the reads too, so that they see what was written since. Cursors live for one cal
   a page that the disk never wrote, while the one before still stands in its place.
 * The file has space reserved ahead of its last page, so that deletions can be committed on
   a disk that is full. ``make_room`` tells when the disk has no more of it.
-* ``VERSION`` beside it names engine and format, since py-lmdb bundles two engines whose files
-  are not interchangeable. What another version wrote is refused untouched.
+* What another version wrote is refused untouched (``dfs.namenode.view_version``).
 
 * Pages of the map count as memory of the process. When there are many they are dropped behind a
   commit: what the open transaction has changed is not among them.
@@ -48,7 +47,7 @@ import lmdb
 import xxhash
 
 from dfs.disk import LocalDisk, write_durably
-from dfs.errors import Corrupt, DfsError, NotSupported, StorageFault
+from dfs.errors import Corrupt, DfsError, StorageFault
 from dfs.limits import (
     VIEW_LOOK_READS,
     VIEW_MAP_BYTES,
@@ -59,16 +58,14 @@ from dfs.limits import (
     VIEW_ROOM_BYTES,
     VIEW_TABLES_MAX,
 )
+from dfs.namenode.view_version import check_version, sign_folder
 from dfs.resident import drop_mapping, resident_file_bytes
 
-VERSION = "minidfs view 1, lmdb 0.9"
-
-VERSION_FILE = "VERSION"
 DATA_FILE = "data.mdb"
 CLEAN_FILE = "CLEAN"
 
 _CHECK_NICENESS = 10
-_ENGINE = 0  # LMDB 0.9
+_LIB_VERSION = 0  # LMDB 0.9
 
 _CHECKSUM_BYTES = 8
 _CHECK_ROWS = (
@@ -109,7 +106,10 @@ class LmdbTable:
         """
         try:
             folder = LocalDisk(path)
-            _check_version(folder)
+            if folder.exists(DATA_FILE):
+                check_version(folder)
+            else:
+                sign_folder(folder)
             _check_after_unclean_end(folder)
             return cls(folder, _open_environment(path, len(names), map_bytes), names)
         except DfsError:
@@ -269,7 +269,7 @@ def _open_environment(path: Path, tables: int, map_bytes: int) -> lmdb.Environme
                 max_readers=VIEW_READERS_MAX,
                 metasync=False,
                 mode=0o600,
-                lib_version=_ENGINE,
+                lib_version=_LIB_VERSION,
             )
         except lmdb.MemoryError as error:
             map_bytes //= 2
@@ -277,22 +277,6 @@ def _open_environment(path: Path, tables: int, map_bytes: int) -> lmdb.Environme
                 raise StorageFault(
                     f"no address space for the view in {path}: raise `ulimit -v` ({error})"
                 ) from error
-
-
-def _check_version(folder: LocalDisk) -> None:
-    """Refuse what another version wrote; sign a folder that has no data yet."""
-    where = folder.path(VERSION_FILE)
-    if not folder.exists(DATA_FILE):
-        if folder.exists(VERSION_FILE):
-            folder.unlink(VERSION_FILE)
-        write_durably(folder, VERSION_FILE, VERSION.encode())
-        return
-    found = where.read_text("utf-8", "replace").strip() if where.exists() else "nothing"
-    if found != VERSION:
-        raise NotSupported(
-            f"{where} says {found!r} and this program knows {VERSION!r}: start the version "
-            "that wrote it; nothing was changed"
-        )
 
 
 def _check_after_unclean_end(folder: LocalDisk) -> None:
@@ -377,7 +361,7 @@ def _reading(path: Path) -> Iterator[lmdb.Environment]:
         readonly=True,
         lock=False,
         max_dbs=VIEW_TABLES_MAX,
-        lib_version=_ENGINE,
+        lib_version=_LIB_VERSION,
     )
     try:
         yield env

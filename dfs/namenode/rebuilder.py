@@ -343,7 +343,7 @@ def _work(task: BeginCopy | WriteRecords) -> Work:
 
 
 def _describe(kept: KeptLog) -> str:
-    if not kept.first:
-        return "it keeps no copy of the log"
-    text = f"it keeps records {kept.first} to {kept.last} of epoch {kept.epoch}"
+    text = "it keeps no copy of the log"
+    if kept.first:
+        text = f"it keeps records {kept.first} to {kept.last} of epoch {kept.epoch}"
     return f"{text}; {kept.remark}" if kept.remark else text

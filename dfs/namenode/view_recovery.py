@@ -24,8 +24,6 @@ from dfs.namenode.journal import get_applied_index
 from dfs.namenode.lmdb_table import (
     CLEAN_FILE,
     DATA_FILE,
-    VERSION,
-    VERSION_FILE,
     LmdbTable,
     Names,
 )
@@ -33,6 +31,7 @@ from dfs.namenode.log import FOLDER as LOG_FOLDER
 from dfs.namenode.log_recovery import find_end, first_index, storage_faults
 from dfs.namenode.manifest import Manifest
 from dfs.namenode.snapshot_store import SnapshotStore
+from dfs.namenode.view_version import sign_folder
 
 VIEW_FOLDER = "view"
 DAMAGED_FOLDER = "view.damaged"
@@ -123,5 +122,5 @@ def write_view(folder: LocalDisk, content: Iterable[bytes]) -> None:
         file.sync()
     finally:
         file.close()
-    write_durably(folder, VERSION_FILE, VERSION.encode())
+    sign_folder(folder)
     write_durably(folder, CLEAN_FILE, b"")

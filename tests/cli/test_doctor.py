@@ -153,7 +153,7 @@ def test_a_damaged_configuration_fails_and_the_rest_is_still_checked(shell: Shel
     home.config_file.write_text("[files\n", encoding="ascii")
     home.local_file.write_text("nonsense", encoding="ascii")
     found = verdicts(shell, 1)
-    assert (found["configuration"], found["local.json"], found["home"]) == ("fail", "fail", "ok")
+    assert (found["configuration"], found["local"], found["home"]) == ("fail", "fail", "ok")
 
 
 def test_a_machine_that_does_not_tell_is_asked_otherwise(

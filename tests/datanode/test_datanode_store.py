@@ -14,10 +14,11 @@ from dfs.checksum import chunk_digest, slice_hashes
 from dfs.datanode import tasks
 from dfs.datanode.chunkfile import Footer, ReplicaKey, file_bytes, sealed_path, unfinished_path
 from dfs.datanode.store import ChunkStore
-from dfs.disk import Disk, LocalDisk
+from dfs.disk import Disk, LocalDisk, read_whole
 from dfs.errors import Corrupt, DfsError, NotFound, StorageFault
 from dfs.limits import FRAME_BYTES, SLICE_BYTES
 from dfs.testing.disk import Halted, MemoryDisk
+from tests import damage
 
 CLUSTER = "c-demo"
 KEY = ReplicaKey(0xABC, 1)
@@ -109,13 +110,15 @@ def test_odd_files_are_named_and_one_of_wrong_size_is_quarantined(disk: Disk) ->
     assert disk.names("chunks/bc") == ["notes.txt"]
 
 
-def test_a_damaged_epoch_stops_the_start(disk: Disk) -> None:
+def test_a_damaged_epoch_is_never_taken_for_another(disk: Disk) -> None:
     store = ChunkStore(disk, CLUSTER)
-    file = disk.create("EPOCH")
-    file.write_at(0, b"\x00\x00")
-    file.close()
-    with pytest.raises(StorageFault, match="EPOCH"):
-        store.scan()
+    store.execute(tasks.SaveEpoch(17))
+    for damaged in damage.every_damage(read_whole(disk, "EPOCH")):
+        damage.put(disk, "EPOCH", damaged)
+        with pytest.raises(Corrupt, match=r"^EPOCH is damaged: remove it once no older namenode"):
+            store.scan()
+    disk.unlink("EPOCH")
+    assert store.scan().epoch == 0
 
 
 def test_deleting_and_setting_aside_can_be_repeated(disk: Disk) -> None:

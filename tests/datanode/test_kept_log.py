@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from dfs.datanode.kept_log import LogCopies
 from dfs.datanode.log_keeper import KeeperAnswer, KeeperWork
+from dfs.epoch_file import KIND as EPOCH_KIND
+from dfs.epoch_file import render_epoch
 from dfs.errors import Corrupt, NotFound, StorageFault
 from dfs.limits import KIB
 from dfs.log_format import pack_record, read_record
@@ -24,8 +26,10 @@ from dfs.wire.keeper import (
     LogKept,
     ReadKeptLog,
 )
+from tests.damage import every_damage, put
 
 CLUSTER = "c-test"
+EPOCH_REMEDY = EPOCH_KIND.remedy
 SEGMENT_BYTES = 1 * KIB
 
 
@@ -195,6 +199,44 @@ def test_the_log_of_another_cluster_does_not_count(keeper: Keeper) -> None:
     keeper.append(OURS, 1, 5)
     keeper.copies = LogCopies(keeper.disk, "c-else", SEGMENT_BYTES)
     assert keeper.found() == KeptLog(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["keeper/CURRENT", "keeper/a/EPOCH"])
+def test_a_damaged_label_hides_a_copy_or_heals(keeper: Keeper, name: str) -> None:
+    """Which copy counts can be told while there is one; of which epoch it is cannot."""
+    keeper.begin(OURS)
+    keeper.append(OURS, 1, 9, epoch=12)
+    sound, good = keeper.found(), keeper.disk.content(name)
+    for damaged in every_damage(good):
+        put(keeper.disk, name, damaged)
+        keeper.restart()
+        found = keeper.found()
+        if name.endswith("EPOCH"):
+            assert found == KeptLog(0, 0, 0, 0, 0, f"{name} is damaged: {EPOCH_REMEDY}")
+        else:
+            assert found == sound
+    keeper.begin(OURS, epoch=13)
+    keeper.append(OURS, 1, 10, epoch=13)
+    assert keeper.found() == KeptLog(13, 1, 10, OURS.checksums[10])
+    keeper.disk.crash()
+    keeper.restart()
+    assert keeper.found() == KeptLog(13, 1, 10, OURS.checksums[10])
+
+
+@pytest.mark.parametrize("content", [b"", render_epoch(1)])
+def test_of_two_copies_none_is_shown_when_nobody_says_which(keeper: Keeper, content: bytes) -> None:
+    keeper.begin(OURS)
+    keeper.append(OURS, 1, 9)
+    keeper.begin(OTHER)
+    keeper.append(OTHER, 1, 3, whole=False)
+    put(keeper.disk, "keeper/CURRENT", content)
+    keeper.restart()
+    found = keeper.found()
+    assert (found.first, found.last) == (0, 0)
+    assert found.remark.startswith("keeper/CURRENT is ")
+    keeper.begin(OURS)
+    keeper.append(OURS, 1, 9)
+    assert keeper.found() == KeptLog(1, 1, 9, OURS.checksums[9])
 
 
 @pytest.mark.parametrize("call", ["write_at", "sync"])

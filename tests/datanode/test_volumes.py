@@ -257,7 +257,7 @@ def test_a_folder_that_cannot_be_used_is_left_out_until_none_is_left(tmp_path: P
     (tmp_path / "b" / "EPOCH").write_text("?")
     folders = start(tmp_path, "a", "b")
     assert len(folders.remarks) == 1
-    assert "left out" in folders.remarks[0]
+    assert folders.remarks[0].startswith(f"left out: {tmp_path}/b cannot be used: EPOCH is damaged")
     assert list(folders.stores) == [0]
     assert [bool(v.fault) for v in folders.volumes] == [False, True]
     shutil.rmtree(tmp_path / "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -76,3 +77,13 @@ def test_the_chunk_of_the_example_is_what_the_code_writes() -> None:
 
 def test_the_run_of_the_example_is_the_golden_one() -> None:
     assert_found_in(dump("map 7 with two partitions"), (GOLDEN / "run-1.bin").read_bytes())
+
+
+def test_the_labels_of_the_examples_are_the_golden_ones() -> None:
+    golden = json.loads((GOLDEN / "labels.json").read_text())
+    for name in ("EPOCH", "VERSION", "manifest", "local"):
+        assert "```\n" + "".join(f"{line}\n" for line in golden[name]) + "```" in PAGE, name
+    for lines in golden.values():
+        (row,) = [r for r in PAGE.splitlines() if r.startswith("|") and f"`{lines[0]}`" in r]
+        fields = [line.partition(" ")[0] for line in lines[2:-1] if "-1 " not in line[:12]]
+        assert all(f"`{field}`" in row for field in fields), row

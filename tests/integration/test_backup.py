@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dfs.epoch_file import parse_epoch
+from dfs.namenode.manifest import parse, render
 from tests.integration.cluster_here import ClusterHere
 
 pytestmark = pytest.mark.cluster
@@ -28,7 +31,7 @@ def refused(cluster: ClusterHere, code: int, *arguments: str | Path) -> str:
 
 def epoch_obeyed(cluster: ClusterHere) -> int:
     """The epoch of the namenode that the datanode obeys."""
-    return int((cluster.folder / "datanode-1" / "EPOCH").read_text("ascii"))
+    return parse_epoch((cluster.folder / "datanode-1" / "EPOCH").read_bytes(), "EPOCH")
 
 
 def test_metadata_come_back_from_a_backup(own_cluster: ClusterHere, tmp_path: Path) -> None:
@@ -49,8 +52,8 @@ def test_metadata_come_back_from_a_backup(own_cluster: ClusterHere, tmp_path: Pa
     flip(backup / "data.mdb", 5000)
     strange = tmp_path / "strange"
     shutil.copytree(backup, strange)
-    text = (backup / "MANIFEST").read_text("ascii")
-    (strange / "MANIFEST").write_text(text.replace("cluster ", "cluster x"), "ascii")
+    theirs = replace(parse((backup / "MANIFEST").read_bytes(), "MANIFEST"), cluster="x")
+    (strange / "MANIFEST").write_bytes(render(theirs))
     assert "is a backup of cluster 'x" in refused(cluster, 6, "restore", strange)
 
     assert "before-restore-" in cluster.minidfs("admin", "restore", backup).stdout

@@ -107,10 +107,10 @@ def test_a_namenode_that_cannot_start_says_why_in_status(two: ClusterHere) -> No
     good = version.read_bytes()
     version.write_text("nonsense", encoding="ascii")
     os.kill(two.pids()["namenode"], signal.SIGKILL)
-    until(lambda: any("nonsense" in reason for reason in two.status()["reasons"]))
+    until(lambda: any("VERSION is damaged" in reason for reason in two.status()["reasons"]))
     keeping = two.home.log_file("keeper").read_text(encoding="utf-8")
     assert keeping.count("namenode starts as process") < 5
-    assert "nonsense" in two.minidfs("start", "namenode", code=1).stderr
+    assert "VERSION is damaged" in two.minidfs("start", "namenode", code=1).stderr
     version.write_bytes(good)
     two.minidfs("start", "namenode")
     assert two.cat("/kept") == CONTENT

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from dfs.epoch_file import render_epoch
 from dfs.errors import Corrupt, NotSupported, StorageFault
+from dfs.label import Kind, render
 from dfs.limits import VIEW_ROOM_BYTES
 from dfs.namenode import lmdb_table
 from dfs.namenode.lmdb_table import DataCheck, LmdbTable, read_row
 from dfs.resident import drop_mapping
+from tests.damage import every_damage
 
 NAMES = ("rows",)
 PAGE_BYTES = 4096
@@ -216,17 +219,36 @@ def test_a_sound_file_opens_after_an_unclean_end(tmp_path: Path) -> None:
     assert (tmp_path / "CLEAN").exists()
 
 
-def test_another_version_is_refused_untouched(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "engine", "says"),
+    [
+        (Kind("minidfs view", 2, ""), "lmdb 1.0", "has format 2 and this minidfs knows 1"),
+        (Kind("minidfs view", 1, ""), "lmdb 1.0", "names the engine 'lmdb 1.0' .* 'lmdb 0.9'"),
+    ],
+)
+def test_another_version_is_refused_untouched(
+    tmp_path: Path, kind: Kind, engine: str, says: str
+) -> None:
+    fill(tmp_path)
+    (tmp_path / "VERSION").write_bytes(render(kind, {"engine": engine}))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(NotSupported, match=says):
+        LmdbTable.open(tmp_path, NAMES)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_data_without_a_sound_version_are_damaged(tmp_path: Path) -> None:
     fill(tmp_path)
     version = tmp_path / "VERSION"
-    for found in ("minidfs view 2, lmdb 1.0", ""):
-        version.write_text(found)
-        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-        with pytest.raises(NotSupported, match=f"says '{found}' and this program knows"):
+    for damaged in every_damage(version.read_bytes()):
+        version.write_bytes(damaged)
+        with pytest.raises(Corrupt, match="VERSION is damaged: the data beside it cannot"):
             LmdbTable.open(tmp_path, NAMES)
-        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    version.write_bytes(render_epoch(1))
+    with pytest.raises(Corrupt, match="VERSION is another file"):
+        LmdbTable.open(tmp_path, NAMES)
     version.unlink()
-    with pytest.raises(NotSupported, match="says 'nothing'"):
+    with pytest.raises(Corrupt, match="VERSION is damaged"):
         LmdbTable.open(tmp_path, NAMES)
 
 

@@ -139,6 +139,21 @@ def test_one_that_was_closed_in_good_order_and_is_no_view_any_more_is_made_again
     assert (folder.path / "view.damaged").exists()
 
 
+@pytest.mark.parametrize("harm", ["cut", "gone"])
+def test_one_without_a_sound_version_is_made_again(folder: Folder, harm: str) -> None:
+    folder.live(60, snapshot=True, cut=True)
+    version = folder.path / "view" / "VERSION"
+    if harm == "cut":
+        os.truncate(version, 9)
+    else:
+        version.unlink()
+    folder.check()
+    (line,) = folder.said
+    assert line.startswith(f"{version} is damaged: the data beside it cannot be relied on: it is")
+    folder.check()
+    assert folder.said == []
+
+
 def zeroed(page: bytearray) -> None:
     page[:] = bytes(PAGE_BYTES)
 
