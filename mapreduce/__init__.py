@@ -26,6 +26,7 @@ from mapreduce.job_class import Job
 from mapreduce.params import param
 from mapreduce.result import Result
 from mapreduce.step_class import Step
+from mapreduce.total_order import TotalOrder
 from mapreduce.unbuilt import missing
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Step",
     "Text",
     "TextLines",
+    "TotalOrder",
     "UserCodeError",
     "WholeFile",
     "count",

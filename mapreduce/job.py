@@ -81,6 +81,8 @@ class JobSpec(msgspec.Struct, frozen=True):
     settings: Settings = Settings()
     collect: bool = False
     """There is no output path: parts hold exact records for the caller, not text."""
+    cuts: tuple[bytes, ...] = ()
+    """Cut points of the first step's partitions, where it has `TotalOrder`."""
 
 
 class MapTask(msgspec.Struct, frozen=True):

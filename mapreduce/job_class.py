@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from inspect import getattr_static
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -31,6 +32,7 @@ from mapreduce.params import bind
 from mapreduce.result import Result
 from mapreduce.step_class import FUNCTIONS, OPTIONS, Step, check_mappers, check_order, takes_one
 from mapreduce.task.failure import failure_of
+from mapreduce.total_order import TotalOrder, is_total_order
 from mapreduce.unbuilt import check_class
 
 Pairs = Iterable[tuple[Any, Any]] | None
@@ -74,11 +76,14 @@ class Job:
         for name, value in self.params.items():
             setattr(self, name, value)
         self._counters = TaskCounters()
+        self.cuts: tuple[bytes, ...] = ()
+        """Cut points of `TotalOrder`; set when the job is planned."""
 
     def for_task(self, counters: TaskCounters) -> Self:
         """A fresh instance with the same parameters that counts into `counters`."""
         job = type(self)(**self.params)
         job._counters = counters
+        job.cuts = self.cuts
         return job
 
     def count(self, name: str, n: int = 1, group: str = USER) -> None:
@@ -133,19 +138,20 @@ class Job:
             if not isinstance(step, Step):
                 raise BadArgument(f"{where}: steps() gave {step!r}: mr.Step(...) is needed")
             step.check(f"{where}, step {number}")
-            if step.mapper_raw is not None:
-                self._check_raw(f"{where}, step {number}", number)
+            if number > 1:
+                _check_later(step, f"{where}, step {number}")
         for name in OPTIONS if self.is_chain() else ():
             if getattr(self, name) and not any(getattr(step, name) for step in found):
                 raise BadArgument(f"{where}: no step uses {name}: name it in a Step, or drop it")
-        return [step.bound(self) for step in found]
-
-    def _check_raw(self, where: str, number: int) -> None:
-        """Raise BadArgument if a step with a `mapper_raw` has no files to read."""
-        if number > 1:
-            raise BadArgument(f"{where}: mapper_raw reads input files, which the first step has")
-        if self.input_format is not TextLines:
+        if found[0].mapper_raw is not None and self.input_format is not TextLines:
             raise BadArgument(f"{where}: mapper_raw reads the file itself: leave out input_format")
+        return [self._ready(step) for step in found]
+
+    def _ready(self, step: Step) -> Step:
+        """The step, its functions ready to be called."""
+        if is_total_order(step.partition):
+            step = replace(step, partition=TotalOrder(self.cuts))
+        return step.bound(self)
 
     def whole_files(self) -> bool:
         """Is a split a whole file, whatever its size?"""
@@ -220,6 +226,14 @@ class Job:
         from cli.minimr import run_job_file
 
         sys.exit(run_job_file(f"{source_of(cls)}:{cls.__name__}", sys.argv[1:]))
+
+
+def _check_later(step: Step, where: str) -> None:
+    """Raise BadArgument if a step that reads no input files wants them."""
+    if step.mapper_raw is not None:
+        raise BadArgument(f"{where}: mapper_raw reads input files, which the first step has")
+    if is_total_order(step.partition):
+        raise BadArgument(f"{where}: TotalOrder samples input files, which the first step has")
 
 
 def source_of(job_class: type[Job]) -> str:

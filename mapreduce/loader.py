@@ -44,7 +44,9 @@ def load_job(target: str) -> type[Job]:
 def load_from_bundle(directory: Path, spec: JobSpec) -> Job:
     """The job of an opened bundle with its parameters; for task processes."""
     module = import_file(directory / spec.entry)
-    return find_job(module, spec.class_name)(**spec.params)
+    job = find_job(module, spec.class_name)(**spec.params)
+    job.cuts = spec.cuts
+    return job
 
 
 def import_file(path: Path) -> ModuleType:

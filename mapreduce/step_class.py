@@ -96,7 +96,7 @@ def check_order(said: type | Step, where: str) -> None:
         if found[name] is not None and not callable(found[name]):
             raise BadArgument(f"{where}: {name} is {found[name]!r}: write a method")
     if found["reducer"] is None:
-        for name in ("sort_values", "sort_key", "group_key"):
+        for name in OPTIONS:
             if found[name] not in (None, False):
                 raise BadArgument(f"{where}: {name} needs a reducer: without one nothing is sorted")
 

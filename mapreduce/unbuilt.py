@@ -22,7 +22,7 @@ NAMES = frozenset(
     {
         *("CSV", "Parquet", "Records"),
         *("Count", "Distinct", "First", "Max", "Mean", "Min", "Sum", "Top"),
-        *("Input", "TotalOrder", "to"),
+        *("Input", "to"),
     }
 )
 """Names of the package ``mapreduce`` that are still to come."""

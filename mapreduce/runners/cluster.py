@@ -36,6 +36,7 @@ from mapreduce.result import Result
 from mapreduce.runners.asking import ask
 from mapreduce.runners.files import DFS_SCHEME, dfs_entries, dfs_path
 from mapreduce.runners.packing import bundle_of
+from mapreduce.runners.sampling import needs_cuts, with_cuts
 from mapreduce.runners.submission import Submission
 from mapreduce.splits import InputFile, plan_splits
 from mapreduce.wire import (
@@ -93,6 +94,8 @@ def submit(
     target = None if output is None else _inside(output)
     files = [file for path in inputs for file in expand(fs, path)]
     spec, bundle = _upload(fs, job, submission, collect=output is None)
+    if needs_cuts(job):
+        spec = _with_cuts(fs, spec, job, files)
     word = SubmitJob(
         secrets.token_bytes(16),
         spec,
@@ -210,6 +213,18 @@ def _planned(
         whole = InputFile(file.path, file.size, file.chunk_size)
         for split in plan_splits([whole], settings.split_bytes, whole_files=whole_files):
             yield PlannedSplit(split, file.inode)
+
+
+def _with_cuts(fs: Client, spec: JobSpec, job: Job, files: Iterable[Entry]) -> JobSpec:
+    """The description with cut points, from a sample that is read here."""
+    splits = [planned.split for planned in _planned(files, spec.settings, job.whole_files())]
+
+    def open_at(number: int, offset: int) -> BinaryIO:
+        file = cast(BinaryIO, fs.open(splits[number].path, "rb"))
+        file.seek(offset)
+        return file
+
+    return with_cuts(spec, job, splits, open_at)
 
 
 def _pages(splits: Iterable[PlannedSplit]) -> Iterator[tuple[PlannedSplit, ...]]:

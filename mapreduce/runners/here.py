@@ -16,6 +16,7 @@ from mapreduce.job_class import Job
 from mapreduce.plan import StepPlan, whole
 from mapreduce.result import Result
 from mapreduce.runners.files import Files, LocalFiles, OutputDirectory, files_of
+from mapreduce.runners.sampling import needs_cuts, with_cuts
 from mapreduce.splits import plan_splits
 from mapreduce.task.part_writer import output_format
 from mapreduce.worker.serving import OutputFile
@@ -44,6 +45,20 @@ def placed_splits(job: Job, inputs: Sequence[str], settings: Settings) -> list[P
             files.expand(path), settings.split_bytes, whole_files=job.whole_files()
         )
     ]
+
+
+def planned(job: Job, spec: JobSpec, splits: Sequence[PlacedSplit]) -> JobSpec:
+    """The description of the job, with cut points if it needs some. Raises JobFailed when the
+    mapper fails on the sample."""
+    if not needs_cuts(job):
+        return spec
+
+    def open_at(number: int, offset: int) -> BinaryIO:
+        file = splits[number].files.open(splits[number].split.path)
+        file.seek(offset)
+        return file
+
+    return with_cuts(spec, job, [placed.split for placed in splits], open_at)
 
 
 def carry_out(

@@ -27,6 +27,7 @@ from mapreduce.runners.here import (
     carry_out,
     create_in,
     placed_splits,
+    planned,
     splits_between,
 )
 from mapreduce.shuffle.run_index import read_index
@@ -102,7 +103,7 @@ def run(
     spec = spec_of(job, "", Path(source_of(type(job))).name, settings, output is None)
     directory = None if output is None else OutputDirectory(output, overwrite)
     splits = placed_splits(job, inputs, settings)
-    return _carry_out(job, spec, splits, directory)
+    return _carry_out(job, planned(job, spec, splits), splits, directory)
 
 
 def run_lines(job: Job, lines: Iterable[str]) -> list[tuple[Any, Any]]:
@@ -122,7 +123,7 @@ def run_lines(job: Job, lines: Iterable[str]) -> list[tuple[Any, Any]]:
             PlacedSplit(FileSplit(path, start, end - start, len(text)), LocalFiles())
             for start, end in pairwise(ends)
         ]
-        return list(_carry_out(job, spec, splits, None))
+        return list(_carry_out(job, planned(job, spec, splits), splits, None))
 
 
 def _carry_out(

@@ -2,8 +2,9 @@
 
 Its tasks run in the same processes as those of a worker, through the same `AttemptRun`, with this
 machine's files in the place of the DFS; what a worker's core and the master decide, `LocalPlan`
-decides here. The caller's process holds no record and runs none of the job's code: it hands
-inputs and outputs through in pieces of 1 MiB, and reducers read the runs where they lie.
+decides here. The caller's process holds no record and runs the job's code only to sample keys
+(`mapreduce.runners.sampling`): it hands inputs and outputs through in pieces of 1 MiB, and
+reducers read the runs where they lie.
 
     SCRATCH/tasks/17/     home and working directory of task process 17
     SCRATCH/attempts/…    files of running attempts
@@ -44,6 +45,7 @@ from mapreduce.runners.here import (
     carry_out,
     create_in,
     placed_splits,
+    planned,
     splits_between,
 )
 from mapreduce.runners.local_step import JOB_ID, LocalStep, Tools
@@ -120,6 +122,7 @@ class LocalRunner:
         spec = msgspec.structs.replace(spec, name=submission.name or spec.name)
         directory = None if output is None else OutputDirectory(output, submission.overwrite)
         splits = placed_splits(job, inputs, submission.settings)
+        spec = planned(job, spec, splits)
         self._keep_processes_of(spec, submission.options.env)
         files = JobFiles(self.scratch, _BundleHere(bundle))
         attempts = self.scratch / "attempts"
@@ -139,7 +142,7 @@ class LocalRunner:
 
     def _keep_processes_of(self, spec: JobSpec, env: dict[str, str]) -> None:
         """A process opens one job in its life: others than those of this code go."""
-        code = (spec.bundle, spec.entry, spec.class_name, spec.params, env)
+        code = (spec.bundle, spec.entry, spec.class_name, spec.params, spec.cuts, env)
         if code != self._code:
             self._pool.drop_job(JOB_ID)
             self._code = code

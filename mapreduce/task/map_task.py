@@ -53,6 +53,14 @@ def run_map(task: MapTask, job: Job, env: TaskEnv) -> MapOutcome:
         return MapOutcome(counters.snapshot(), (), part.output_bytes)
 
 
+def run_mapper(task: MapTask, job: Job, env: TaskEnv, sink: Sink) -> None:
+    """Run the mapper of the first step alone, on a fresh instance whose counts are forgotten."""
+    counters = TaskCounters()
+    job = job.for_task(counters)
+    with counting(counters):
+        _Map(task, job.bound_steps()[0], job.reader(), env, counters).run(sink)
+
+
 class _Map:
     """The loop over input records."""
 

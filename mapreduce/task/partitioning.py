@@ -1,7 +1,7 @@
 """Which partition a record goes to: by the hash of its key, or as the job says.
 
-Asked once for each distinct key of a spill; with `group_key`, where the hash is that of the
-group, a job's own `partition` is asked once for each distinct key that the mapper emitted.
+Asked once for each distinct key of a spill. With `group_key` hash and total order are those of
+the group, and a job's own `partition` is asked about each key that the mapper emitted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mapreduce.shuffle.keys import encode, partitions_of
 from mapreduce.step_class import Step
 from mapreduce.task.failure import bounded_repr, failure_of
 from mapreduce.task.ordering import Ordering
+from mapreduce.total_order import is_total_order
 
 
 class Partitioner:
@@ -25,7 +26,8 @@ class Partitioner:
         self.grouping: Grouping = ByKey()
         """Rows of a spill that are asked about together, and with which key."""
         if ordering is not None:
-            each = step.group_key is not None and step.partition is not None
+            by_group = step.partition is None or is_total_order(step.partition)
+            each = step.group_key is not None and not by_group
             self.grouping = EachRecord() if each else ByFirstField()
 
     def partitions(self, keys: list[Any], count: int) -> list[int]:
