@@ -18,6 +18,7 @@ from dfs.quantities import parse_size
 DEFAULT_PARTITIONS = 4
 MAX_PARTITIONS = 10_000
 MIN_SPILL_BYTES = 1 << 10
+PRIORITY_MAX = 100
 
 ParamValue = bool | int | float | str
 """What a parameter of a job may be."""
@@ -34,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spill_bytes: int = 100 << 20
     """What a map task may hold in memory, by count of records and bytes, before it spills."""
     priority: int = 0
-    """Jobs of higher priority get free slots first."""
+    """Jobs of higher priority get free slots first; ``-PRIORITY_MAX`` to ``PRIORITY_MAX``."""
 
 
 class FileSplit(msgspec.Struct, frozen=True):
@@ -219,7 +220,8 @@ def parse_settings(given: Mapping[str, str | int]) -> Settings:
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise BadArgument(f"unknown setting {name!r}: {hint}")
         if name == "priority":
-            raise BadArgument("priority is not built yet: jobs run in the order of submission")
+            values[name] = check_priority(value)
+            continue
         values[name] = parse_size(value) if isinstance(value, str) else value
     settings = Settings(**values)
     if settings.split_bytes < 0 or settings.spill_bytes < MIN_SPILL_BYTES:
@@ -227,6 +229,19 @@ def parse_settings(given: Mapping[str, str | int]) -> Settings:
             f"split_bytes must not be negative and spill_bytes at least {MIN_SPILL_BYTES}"
         )
     return settings
+
+
+def check_priority(value: str | int) -> int:
+    """A priority, given as a number or its text; raises BadArgument."""
+    try:
+        priority = int(value)
+    except ValueError:
+        priority = PRIORITY_MAX + 1
+    if not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
+        raise BadArgument(
+            f"priority is {value!r}: a whole number from {-PRIORITY_MAX} to {PRIORITY_MAX}"
+        )
+    return priority
 
 
 def check_partitions(partitions: int) -> int:

@@ -6,16 +6,33 @@ import click
 
 from cli.invocation import Invocation, common, invocation
 from cli.jobs.ask import ask, job_report
+from dfs.errors import BadArgument
 from dfs.wire.common import Ok
-from mapreduce.wire import KillJob
+from mapreduce.wire import KillJob, KillTask, parse_task
 
 
 @click.command("kill")
 @click.argument("job", metavar="JOB")
+@click.option("--task", metavar="T", help="Only what runs of this task; it is run again.")
+@click.option("--attempt", metavar="A", help="Only this attempt; its task is run again.")
 @common
 @invocation
-def command(call: Invocation, job: str) -> None:
-    """End a job; nothing of its output remains. A job that has ended stays as it is."""
+def command(call: Invocation, job: str, task: str | None, attempt: str | None) -> None:
+    """End a job; nothing of its output remains. A job that has ended stays as it is.
+
+    With --task m-00003 or --attempt m-00003.1 the job goes on, and nothing is counted against it.
+    """
+    if task is not None and attempt is not None:
+        raise BadArgument("either --task or --attempt: an attempt names its task")
+    named = task if task is not None else attempt
     report = job_report(call, job)
-    ask(call, KillJob(report.job), Ok)
-    click.echo(f"{report.job} {job_report(call, report.job).state}")
+    if named is None:
+        ask(call, KillJob(report.job), Ok)
+        click.echo(f"{report.job} {job_report(call, report.job).state}")
+        return
+    kind, index, number = parse_task(named)
+    if (number > 0) != (attempt is not None):
+        wanted = "a task is named like m-00003" if number else "an attempt is named like m-00003.1"
+        raise BadArgument(f"{named!r}: {wanted}")
+    ask(call, KillTask(report.job, kind, index, number), Ok)
+    click.echo(f"{report.job} {named} killed")

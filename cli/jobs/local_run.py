@@ -27,6 +27,8 @@ def run_here(call: Invocation, job: Job, request: Request) -> None:
     """Run a job with the runner ``local``, show how it goes, and give what it gives."""
     if request.detach:
         raise BadArgument("--detach is for -r cluster: the runner local ends with its command")
+    if request.speculative:
+        raise BadArgument("--speculative is for -r cluster: one machine needs no backup attempts")
     signal.signal(signal.SIGTERM, _terminated)
     progress = Progress(request.progress)
     watcher = Watcher(call, progress)

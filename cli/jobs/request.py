@@ -29,6 +29,7 @@ class Request:
     name: str | None
     max_attempts: int | None
     task_timeout_ns: int | None
+    speculative: bool | None
     detach: bool
     progress: str
 

@@ -54,7 +54,7 @@ def pairs(_context: click.Context, parameter: click.Parameter, value: Iterable[s
 @click.option("--env", multiple=True, callback=pairs, metavar="K=V", help="Variable of the tasks.")
 @click.option("--name", metavar="N", help="The job's name, else that of its class.")
 @click.option("--max-attempts", type=click.IntRange(1), metavar="N", help="At a task (4).")
-@click.option("--speculative/--no-speculative", default=None, help="Start backup attempts.")
+@click.option("--speculative/--no-speculative", default=None, help="Backup attempts (on).")
 @click.option("--task-memory", type=SIZE, metavar="S", help="Memory of one task (1G).")
 @click.option("--task-timeout", type=TIME, metavar="T", help="Time without progress (10m).")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
@@ -83,6 +83,7 @@ def command(context: click.Context, call: Invocation, /, **options: Any) -> None
         name=options["name"],
         max_attempts=options["max_attempts"],
         task_timeout_ns=options["task_timeout"],
+        speculative=options["speculative"],
         detach=options["detach"],
         progress=options["progress"],
     )
@@ -115,8 +116,6 @@ def _refuse_unbuilt(options: dict[str, Any]) -> None:
         raise BadArgument("--files is not built yet: put the file into the DFS and read it there")
     if options["task_memory"]:
         raise BadArgument("--task-memory is not built yet: the memory of tasks is not limited")
-    if options["speculative"]:
-        raise BadArgument("--speculative is not built yet: there are no backup attempts")
 
 
 def _run_inline(call: Invocation, job: Job, request: Request) -> None:
@@ -129,6 +128,7 @@ def _run_inline(call: Invocation, job: Job, request: Request) -> None:
         "--name": request.name,
         "--max-attempts": request.max_attempts,
         "--task-timeout": request.task_timeout_ns,
+        "--speculative": request.speculative,
     }
     for option, value in only_cluster.items():
         if value:

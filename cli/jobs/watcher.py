@@ -22,6 +22,7 @@ def submission_of(request: Request) -> Submission:
         max_attempts=request.max_attempts or defaults.max_attempts,
         task_timeout_ns=request.task_timeout_ns or defaults.task_timeout_ns,
         env=request.env,
+        speculative=request.speculative is not False,
     )
     return Submission(
         parse_settings(request.settings),

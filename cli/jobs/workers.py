@@ -9,7 +9,7 @@ from cli.jobs.ask import ask
 from cli.render import json_line, table
 from mapreduce.wire import ListWorkers, WorkerList
 
-HEADER = ("WORKER", "STATE", "NODE", "SLOTS", "RUNNING")
+HEADER = ("WORKER", "STATE", "NODE", "SLOTS", "RUNNING", "AVOIDED")
 
 
 @click.command("workers")
@@ -26,9 +26,13 @@ def command(call: Invocation) -> None:
                 "node": worker.node or None,
                 "slots": worker.slots,
                 "running": list(worker.running),
+                "avoided": worker.avoided or None,
             }
             click.echo(json_line(fields))
         return
-    rows = [(w.worker, w.state, w.node, str(w.slots), " ".join(w.running)) for w in answer.workers]
+    rows = [
+        (w.worker, w.state, w.node, str(w.slots), " ".join(w.running), w.avoided)
+        for w in answer.workers
+    ]
     for line in table([HEADER, *rows], frozenset({3})):
         click.echo(line)

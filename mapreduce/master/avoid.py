@@ -75,11 +75,11 @@ def explain(worker: Worker, state: State, now_ns: int) -> str:
     """Why a worker gets less than it could, '' if it does not. One line."""
     reasons = []
     if worker.name in avoided_by_all(state, now_ns):
-        seconds = (state.avoided[worker.name] - now_ns) // SECOND_NS + 1
+        seconds = -((now_ns - state.avoided[worker.name]) // SECOND_NS)
         reasons.append(f"avoided for {seconds} s: {worker.avoided_why}")
     for job in state.jobs.values():
         if worker.name in avoided_by(job, state, now_ns):
-            seconds = (job.avoided[worker.name] - now_ns) // SECOND_NS + 1
+            seconds = -((now_ns - job.avoided[worker.name]) // SECOND_NS)
             reasons.append(
                 f"{job.id} avoids it for {seconds} s: {AVOID_AFTER_FAILURES} of its attempts failed"
             )

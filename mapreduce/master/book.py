@@ -27,7 +27,7 @@ from mapreduce.commands import (
     RowsDropped,
     SplitsAdded,
 )
-from mapreduce.job import check_partitions
+from mapreduce.job import check_partitions, check_priority
 from mapreduce.limits import (
     JOB_OUTPUT_KEEP_NS,
     JOB_START_DEADLINE_NS,
@@ -122,6 +122,7 @@ class JobBook:
             )
         if word.options.max_attempts < 1:
             raise BadArgument(f"max_attempts is {word.options.max_attempts}: at least 1")
+        check_priority(word.spec.settings.priority)
         check_partitions(word.spec.steps[0].partitions)
         if len(self._totals) + len(self._expires) >= JOBS_ACTIVE_MAX:
             raise Unavailable(f"{JOBS_ACTIVE_MAX} jobs are under way; wait until some have ended")

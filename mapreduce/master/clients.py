@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfs.errors import NotSupported, Unavailable
+from dfs.errors import NotFound, NotSupported, Unavailable
 from dfs.events import Origin
 from dfs.wire.codec import Message
 from dfs.wire.common import Ok
@@ -13,10 +13,12 @@ from mapreduce.master.rows import resolve
 from mapreduce.master.turn import Turn
 from mapreduce.wire import (
     AddSplits,
+    AttemptId,
     DropOutput,
     JobState,
     JobSubmitted,
     KillJob,
+    KillTask,
     ListJobs,
     ListTasks,
     ListWorkers,
@@ -33,13 +35,14 @@ WORDS: frozenset[type[Message]] = frozenset(
         WatchJob,
         ListJobs,
         KillJob,
+        KillTask,
         ListTasks,
         ListWorkers,
         DropOutput,
     }
 )
 
-CHANGES = (SubmitJob, AddSplits, StartJob, KillJob, DropOutput)
+CHANGES = (SubmitJob, AddSplits, StartJob, KillJob, KillTask, DropOutput)
 """What cannot be answered while the log is on too few machines."""
 
 
@@ -65,6 +68,9 @@ def hear(turn: Turn, origin: Origin, message: Message) -> Message | None:
         case KillJob():
             _kill(turn, message.job, f"killed by {user}")
             return Ok()
+        case KillTask():
+            _kill_task(turn, message, f"killed by {user}")
+            return Ok()
         case DropOutput():
             _, row = resolve(turn.view.table, message.job)
             turn.decision.commands += book.drop_output(turn.view, row.job, turn.now)
@@ -89,3 +95,19 @@ def _kill(turn: Turn, text: str, reason: str) -> None:
         turn.decision.commands += turn.parts.book.cancel(
             turn.view, row.job, JobState.KILLED, reason, turn.now
         )
+
+
+def _kill_task(turn: Turn, word: KillTask, reason: str) -> None:
+    """End the attempts that are meant. Raises NotFound when none of them runs."""
+    _, row = resolve(turn.view.table, word.job)
+    attempt = AttemptId(row.job, 0, word.kind, word.index, word.attempt)
+    name = str(attempt) if word.attempt else attempt.task
+    found = turn.parts.scheduler.state.find(attempt)
+    if found is None:
+        over = f": the job is {row.state}" if row.state.is_final else ""
+        raise NotFound(f"{row.job} runs no task {attempt.task}{over}", row.job)
+    task = found[1]
+    running = [known.id.attempt for known in task.attempts]
+    if not running or word.attempt not in (0, *running):
+        raise NotFound(f"{name} of {row.job} does not run: {attempt.task} is {task.state}", row.job)
+    turn.schedule(ev.TaskKilled(attempt, reason))

@@ -32,6 +32,7 @@ from mapreduce.wire import (
     TaskKind,
     WorkerAddress,
     WorkerHeartbeat,
+    WorkerLeaves,
     WorkerRegistered,
 )
 
@@ -44,6 +45,7 @@ WORDS: frozenset[type[Message]] = frozenset(
         AttemptFailed,
         RunsLost,
         FindRuns,
+        WorkerLeaves,
     }
 )
 
@@ -64,6 +66,10 @@ def hear(turn: Turn, origin: Origin, message: Message, heartbeat_ns: int) -> Mes
         case WorkerHeartbeat():
             rack = turn.parts.storage.rack(worker.node)
             turn.schedule(ev.Heartbeat(name, message.attempts, rack))
+            return Ok()
+        case WorkerLeaves():
+            turn.note(f"{name} leaves")
+            turn.schedule(ev.WorkerLeft(name))
             return Ok()
         case FindRuns():
             return find_runs(turn.parts.scheduler.state, turn.parts.links, message)

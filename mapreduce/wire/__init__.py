@@ -25,6 +25,7 @@ from mapreduce.wire.clients import (
     JobNews,
     JobSubmitted,
     KillJob,
+    KillTask,
     ListJobs,
     ListTasks,
     ListWorkers,
@@ -51,6 +52,7 @@ from mapreduce.wire.values import (
     TaskReport,
     WorkerReport,
     bundle_path,
+    parse_task,
 )
 from mapreduce.wire.workers import (
     AnnounceRuns,
@@ -71,6 +73,7 @@ from mapreduce.wire.workers import (
     RunsLost,
     WorkerAddress,
     WorkerHeartbeat,
+    WorkerLeaves,
     WorkerRegistered,
 )
 
@@ -98,6 +101,7 @@ __all__ = [
     "JobSubmitted",
     "KillAttempt",
     "KillJob",
+    "KillTask",
     "LaunchMap",
     "LaunchReduce",
     "ListJobs",
@@ -120,8 +124,10 @@ __all__ = [
     "WatchJob",
     "WorkerAddress",
     "WorkerHeartbeat",
+    "WorkerLeaves",
     "WorkerList",
     "WorkerRegistered",
     "WorkerReport",
     "bundle_path",
+    "parse_task",
 ]

@@ -118,6 +118,20 @@ class KillJob(Message, frozen=True):
     job: str
 
 
+@message(1020)
+class KillTask(Message, frozen=True):
+    """End what runs of a task; it is run again, and nothing is counted against it.
+
+    ``attempt`` names one attempt, 0 all that run. Sent by: client. Answered by: Ok, NotFound (no
+    such job or task, or nothing of it runs).
+    """
+
+    job: str
+    kind: TaskKind
+    index: int
+    attempt: int = 0
+
+
 @message(1009)
 class ListTasks(Message, frozen=True):
     """The tasks of one kind from ``first`` on. Sent by: client. Answered by: TaskList, NotFound."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -89,6 +90,21 @@ class AttemptId(msgspec.Struct, frozen=True, array_like=True, order=True):
 
     def __str__(self) -> str:
         return f"{self.task}.{self.attempt}"
+
+
+_NAMED = re.compile(r"([mr])-([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
+
+
+def parse_task(text: str) -> tuple[TaskKind, int, int]:
+    """Kind, index and attempt (0: none is named) of ``m-00003`` or ``m-00003.1``.
+
+    Raises BadArgument.
+    """
+    found = _NAMED.fullmatch(text)
+    if found is None:
+        raise BadArgument(f"{text!r} is no task (m-00003, r-00000) and no attempt (m-00003.1)")
+    kind = TaskKind.MAP if found[1] == "m" else TaskKind.REDUCE
+    return kind, int(found[2]), int(found[3] or 0)
 
 
 class JobOptions(msgspec.Struct, frozen=True):

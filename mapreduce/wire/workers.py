@@ -73,6 +73,14 @@ class WorkerHeartbeat(Message, frozen=True):
     attempts: tuple[AttemptProgress, ...]
 
 
+@message(1070)
+class WorkerLeaves(Message, frozen=True):
+    """A worker ends now: what it runs and holds goes with it, so nobody need wait for it.
+
+    Sent by: worker. Answered by: Ok, which it may not hear any more, or NotFound.
+    """
+
+
 @message(1054)
 class LaunchMap(Message, frozen=True):
     """Order: run this map. Sent by: master.

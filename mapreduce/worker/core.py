@@ -125,6 +125,10 @@ class WorkerCore:
         fetching, lost = self._fetcher.on_deadline(now_ns)
         return [*actions, *fetching, *self._report(lost, now_ns)]
 
+    def goodbye(self) -> list[Action]:
+        """What to say before the process ends."""
+        return self._link.goodbye()
+
     def _alive(self) -> list[AttemptProgress]:
         """What the master must not count as lost: also ends that it has not answered."""
         ended = [AttemptProgress(attempt, 0, 1.0) for attempt in self._link.unanswered()]

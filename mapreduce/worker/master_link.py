@@ -36,6 +36,7 @@ from mapreduce.wire import (
     RunHeld,
     RunsLost,
     WorkerHeartbeat,
+    WorkerLeaves,
     WorkerRegistered,
 )
 from mapreduce.worker.chores import Numbers
@@ -150,6 +151,10 @@ class MasterLink:
         was_up = self.state is LinkState.UP
         self._down(now_ns)
         return [Note(f"lost the namenode: {reason}")] if was_up else []
+
+    def goodbye(self) -> list[Action]:
+        """This worker ends: the master need not wait until it is silent."""
+        return [] if self.state is LinkState.DOWN else [self._ask(WorkerLeaves())]
 
     # What is due.
 

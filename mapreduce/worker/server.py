@@ -22,7 +22,7 @@ from dfs.config_file import role_folder
 from dfs.data_folder import DataFolder, Owner, open_data_folder
 from dfs.endpoints import bind_endpoints, client_endpoints, host_id
 from dfs.errors import ConfigError
-from dfs.events import Peer, Role
+from dfs.events import Peer, Role, Send
 from dfs.net.loop import Loop, read_clock
 from dfs.net.pool import Pool
 from dfs.net.step import PlainStep
@@ -70,13 +70,16 @@ class Worker:
         settings = WorkerSettings(
             name, self._transport.endpoints, host_id(), datanode_beside(name), slots, namenode
         )
-        step = PlainStep(WorkerCore(settings))
-        self.loop = Loop(step, self._transport, self._pool, log)
+        self._core = WorkerCore(settings)
+        self.loop = Loop(PlainStep(self._core), self._transport, self._pool, log)
         self.wake_fd = self._transport.wake_fd
         log(f"{slots} slots; listening on {' and '.join(settings.endpoints)}")
 
     def close(self) -> None:
-        """End the tasks and the threads, close the connections, free the folder."""
+        """Say goodbye, end the tasks and the threads, close the connections, free the folder."""
+        for action in self._core.goodbye():
+            assert isinstance(action, Send), action
+            self._transport.send(action)
         self._executor.close()
         self._pool.close()
         self._client.close()

@@ -116,7 +116,9 @@ def test_a_job_file_that_is_run_is_the_same_command(job: str, text: str) -> None
     [
         (("-r", "local", "-d"), "-r cluster"),
         (("-r", "inline", "--files", "x"), "not built"),
-        (("-r", "inline", "--speculative"), "not built"),
+        (("-r", "inline", "--speculative"), "-r cluster"),
+        (("-r", "local", "--speculative"), "-r cluster"),
+        (("-r", "inline", "-D", "priority=high"), "from -100 to 100"),
         (("-r", "inline", "-d"), "-r cluster"),
         (("-r", "inline", "--task-memory", "1G"), "not built"),
         (("-r", "inline", "-D", "spill_byte=1M"), "spill_bytes"),

@@ -195,7 +195,7 @@ def test_job_files_that_are_none(
         ([INPUT, "-n", "0"], 2, "partitions"),
         ([INPUT, "-r", "local", "-d"], 2, "-r cluster"),
         ([INPUT, "--files", "x"], 2, "not built"),
-        ([INPUT, "--speculative"], 2, "not built"),
+        ([INPUT, "-D", "priority=101"], 2, "from -100 to 100"),
         ([INPUT, "--pauze", "1"], 2, "--pause"),
         ([INPUT, "-r", "inline", "--max-attempts", "2"], 2, "-r cluster"),
     ],
@@ -245,6 +245,31 @@ def test_a_job_that_is_killed(cluster: ClusterHere, books: list[Path]) -> None:
     cluster.minidfs("stat", "/never", code=3)
     assert job_id not in cluster.minimr("list").stdout
     assert job_id in cluster.minimr("list", "--all").stdout
+
+
+def test_an_attempt_that_is_killed_runs_again_and_is_no_failure(
+    cluster: ClusterHere, books: list[Path]
+) -> None:
+    job, one = EXAMPLES / "wordcount.py", f"{INPUT}/{books[0].name}"
+    options = ("-o", "/once-more", "-D", "split_bytes=1G", "--pause", "2", "--max-attempts", "1")
+    job_id = cluster.minimr("run", "-d", job, one, *options).stdout.strip()
+    until(lambda: cluster.minimr("kill", job_id, "--attempt", "m-00000.1", code=None).stdout != "")
+    assert cluster.minimr("wait", job_id).stdout == f"{job_id} succeeded\n"
+    (task,) = map(
+        json.loads, cluster.minimr("tasks", "--json", "--kind", "map", job_id).stdout.splitlines()
+    )
+    assert (task["attempt"], task["state"]) == (2, "done")
+    assert json.loads(cluster.minimr("status", "--json", job_id).stdout)["maps"]["failed"] == 0
+    for arguments, code, said in (
+        (("--task", "m-00000"), 3, "the job is succeeded"),
+        (("--task", "m-00000.1"), 2, "a task is named like m-00003"),
+        (("--attempt", "m-00000"), 2, "an attempt is named like m-00003.1"),
+        (("--task", "x"), 2, "is no task"),
+        (("--task", "m-00000", "--attempt", "m-00000.1"), 2, "either"),
+    ):
+        refused = cluster.minimr("kill", job_id, *arguments, code=code).stderr
+        assert said in refused
+        assert refused.count("\n") == 1
 
 
 def test_an_interrupt_kills_the_job_in_the_foreground(

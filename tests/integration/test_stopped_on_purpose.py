@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -202,3 +204,24 @@ def _of_cluster(folder: Path) -> list[str]:
         if os.fsencode(folder) in environment + command and path.name != str(os.getpid()):
             found.append(command.decode("utf-8", "replace"))
     return found
+
+
+def test_a_worker_that_is_stopped_says_goodbye_and_its_work_goes_on_elsewhere(
+    two: ClusterHere,
+) -> None:
+    job = Path(__file__).parents[2] / "examples" / "wordcount.py"
+    two.minidfs("put", "-", "/words", stdin=b"a b c\n" * 50_000)
+    run = two.begin("minimr", "run", job, "/words", "-n", "1", "--pause", "1")
+    until(lambda: any(worker["running"] for worker in workers(two).values()))
+    busy = next(name for name, worker in workers(two).items() if worker["running"])
+    two.minidfs("stop", busy)
+    assert workers(two)[busy]["state"] == "left"
+    out, err = run.communicate(timeout=120)
+    assert (run.returncode, out) == (0, b"a\t50000\nb\t50000\nc\t50000\n"), err
+    two.minidfs("start", busy)
+    until(lambda: workers(two)[busy]["state"] == "live")
+
+
+def workers(cluster: ClusterHere) -> dict[str, dict[str, Any]]:
+    lines = cluster.minimr("workers", "--json").stdout.splitlines()
+    return {worker["worker"]: worker for worker in map(json.loads, lines)}

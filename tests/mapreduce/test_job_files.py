@@ -199,8 +199,10 @@ def test_settings() -> None:
     assert parse_settings({"split_bytes": "64K", "spill_bytes": 2048}) == Settings(65536, 2048)
     with pytest.raises(BadArgument, match="unknown setting 'spil_bytes': did you mean spill_bytes"):
         parse_settings({"spil_bytes": 1})
-    with pytest.raises(BadArgument, match="priority is not built yet"):
-        parse_settings({"priority": "2"})
+    assert parse_settings({"priority": "-2"}).priority == -2
+    for wrong in ("high", "1.5", 101, "-101"):
+        with pytest.raises(BadArgument, match="a whole number from -100 to 100"):
+            parse_settings({"priority": wrong})
     with pytest.raises(BadArgument, match="spill_bytes at least"):
         parse_settings({"spill_bytes": 1})
 

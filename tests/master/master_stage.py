@@ -34,7 +34,7 @@ from dfs.wire.codec import Message, decode, encode
 from dfs.wire.common import Failed
 from mapreduce import wire as w
 from mapreduce.commands import MODULE
-from mapreduce.job import FileSplit, JobSpec, StepSpec, part_name
+from mapreduce.job import Failure, FileSplit, JobSpec, StepSpec, part_name
 from mapreduce.master.core import MasterCore
 from mapreduce.master.server import ComposedCore
 
@@ -210,6 +210,14 @@ class Stage:
         held = tuple(w.RunHeld(run, 1) for run in runs)
         self.tell(name, w.AnnounceRuns(held, True))
         return registered.epoch
+
+    def fail(self, worker: str, order: Any, kind: w.FailureKind, signature: str = "") -> Message:
+        """An attempt fails; with a signature by an exception of the job's code."""
+        failure = Failure("mapper", "ValueError: x", "Traceback: x", signature=signature)
+        word = w.AttemptFailed(
+            w.AttemptId.of(order.task), kind, "it broke", failure if signature else None
+        )
+        return self.tell(worker, word)
 
     def tell(self, worker: str, message: Message) -> Message:
         """The answer to a worker."""

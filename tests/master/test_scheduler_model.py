@@ -62,6 +62,8 @@ class World:
                 case ac.LaunchAttempt():
                     assert action.attempt not in self.launched, "a number was given out twice"
                     self.launched.add(action.attempt)
+                    state = self.scheduler.state
+                    assert state.backups <= max(1, state.slots // 10)
                     machine = self.machines[action.worker]
                     if machine.up:
                         machine.running[action.attempt] = None
@@ -91,7 +93,8 @@ class World:
     def register(self, name: str) -> None:
         machine = self.machines[name]
         machine.up = True
-        self.tell(ev.WorkerJoined(name, f"n{name}", self.slots, tuple(machine.running)))
+        rack = self.random.choice(["", "r1", "r2"])
+        self.tell(ev.WorkerJoined(name, f"n{name}", self.slots, tuple(machine.running), rack))
         self.tell(ev.RunsAnnounced(name, tuple(machine.runs), True))
         self.settle()
 
@@ -130,7 +133,8 @@ class World:
         maps, reduces = self.random.randint(0, 4), self.random.randint(0, 4)
         job = f"j-20261121-{len(self.jobs) + 1:04d}"
         self.jobs[job] = (maps, reduces)
-        self.tell(ev.JobSubmitted(job, maps, reduces, 3))
+        priority = self.random.choice([0, 0, 1])
+        self.tell(ev.JobSubmitted(job, maps, reduces, 3, priority=priority))
         nodes = self.random.choice([None, (), ("nw1",), ("nw2", "nw3")])
         self.tell(ev.MapsLocated(job, tuple((index, nodes) for index in range(maps))))
         self.settle()
@@ -147,6 +151,22 @@ class World:
             machine.runs.clear()
         if name in self.scheduler.state.workers:
             self.tell(ev.WorkerDisconnected(name))
+
+    def leaves(self) -> None:
+        name = self.random.choice(WORKERS)
+        if self.machines[name].up and name in self.scheduler.state.workers:
+            self.machines[name] = Machine()
+            self.tell(ev.WorkerLeft(name))
+            self.settle()
+
+    def kill_task(self) -> None:
+        running = self.any_running()
+        if running:
+            _, attempt = self.random.choice(running)
+            before = self.committed(attempt)
+            self.tell(ev.TaskKilled(attempt, "somebody wants it"))
+            self.settle()
+            assert self.committed(attempt) == before
 
     def any_running(self) -> list[tuple[str, AttemptId]]:
         return [(n, a) for n, m in self.machines.items() if m.up for a in m.running]
@@ -204,11 +224,16 @@ class World:
         for name, machine in self.machines.items():
             known: Any = self.scheduler.state.workers.get(name)
             if machine.up and known is not None and known.connected:
-                words = tuple(AttemptProgress(a, 1, 0.5) for a in machine.running)
+                words = tuple(AttemptProgress(a, 1, self.fraction(a)) for a in machine.running)
                 self.tell(ev.Heartbeat(name, words))
             elif machine.up and known is not None:
                 self.register(name)
         self.settle()
+
+    @staticmethod
+    def fraction(attempt: AttemptId) -> float:
+        """Every second task crawls."""
+        return 0.9 if attempt.index % 2 else 0.001
 
     def kill(self) -> None:
         if len(self.scheduler.state.jobs) > 3:
@@ -241,6 +266,8 @@ WEIGHTS = {
     World.runs_are_lost: 4,
     World.time_passes: 4,
     World.kill: 1,
+    World.kill_task: 1,
+    World.leaves: 1,
 }
 
 
