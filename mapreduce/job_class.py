@@ -76,15 +76,18 @@ class Job:
         for name, value in self.params.items():
             setattr(self, name, value)
         self._counters = TaskCounters()
-        self.cuts: tuple[bytes, ...] = ()
-        """Cut points of `TotalOrder`; set when the job is planned."""
+        self._cuts: tuple[bytes, ...] = ()
 
     def for_task(self, counters: TaskCounters) -> Self:
         """A fresh instance with the same parameters that counts into `counters`."""
         job = type(self)(**self.params)
         job._counters = counters
-        job.cuts = self.cuts
+        job._cuts = self._cuts
         return job
+
+    def cut_at(self, cuts: tuple[bytes, ...]) -> None:
+        """Take the cut points that `TotalOrder` got when the job was planned."""
+        self._cuts = cuts
 
     def count(self, name: str, n: int = 1, group: str = USER) -> None:
         """Add `n` to a counter; it shows in the job's result once the attempt is committed."""
@@ -150,7 +153,7 @@ class Job:
     def _ready(self, step: Step) -> Step:
         """The step, its functions ready to be called."""
         if is_total_order(step.partition):
-            step = replace(step, partition=TotalOrder(self.cuts))
+            step = replace(step, partition=TotalOrder(self._cuts))
         return step.bound(self)
 
     def whole_files(self) -> bool:

@@ -45,7 +45,7 @@ def load_from_bundle(directory: Path, spec: JobSpec) -> Job:
     """The job of an opened bundle with its parameters; for task processes."""
     module = import_file(directory / spec.entry)
     job = find_job(module, spec.class_name)(**spec.params)
-    job.cuts = spec.cuts
+    job.cut_at(spec.cuts)
     return job
 
 

@@ -94,7 +94,7 @@ def submit(
     target = None if output is None else _inside(output)
     files = [file for path in inputs for file in expand(fs, path)]
     spec, bundle = _upload(fs, job, submission, collect=output is None)
-    if needs_cuts(job):
+    if needs_cuts(spec, job):
         spec = _with_cuts(fs, spec, job, files)
     word = SubmitJob(
         secrets.token_bytes(16),

@@ -50,7 +50,7 @@ def placed_splits(job: Job, inputs: Sequence[str], settings: Settings) -> list[P
 def planned(job: Job, spec: JobSpec, splits: Sequence[PlacedSplit]) -> JobSpec:
     """The description of the job, with cut points if it needs some. Raises JobFailed when the
     mapper fails on the sample."""
-    if not needs_cuts(job):
+    if not needs_cuts(spec, job):
         return spec
 
     def open_at(number: int, offset: int) -> BinaryIO:

@@ -29,9 +29,9 @@ OpenAt = Callable[[int, int], BinaryIO]
 """Opens the file of the split with this number at a byte offset."""
 
 
-def needs_cuts(job: Job) -> bool:
+def needs_cuts(spec: JobSpec, job: Job) -> bool:
     """Does the job want cut points?"""
-    return is_total_order(job.bound_steps()[0].partition)
+    return spec.steps[0].partitions > 1 and is_total_order(job.bound_steps()[0].partition)
 
 
 def with_cuts(spec: JobSpec, job: Job, splits: Sequence[FileSplit], open_at: OpenAt) -> JobSpec:
@@ -47,8 +47,9 @@ def with_cuts(spec: JobSpec, job: Job, splits: Sequence[FileSplit], open_at: Ope
             found += _sampled(task, job, step.group_key, open_at)
     except UserCodeError as error:
         raise JobFailed(error.message, "", error.failure) from None
-    job.cuts = cut_points(found, spec.steps[0].partitions)
-    return msgspec.structs.replace(spec, cuts=job.cuts)
+    cuts = cut_points(found, spec.steps[0].partitions)
+    job.cut_at(cuts)
+    return msgspec.structs.replace(spec, cuts=cuts)
 
 
 def pieces(splits: Sequence[FileSplit], whole_files: bool) -> Iterator[tuple[int, FileSplit]]:

@@ -17,7 +17,7 @@ from mapreduce.job import FileSplit, Settings
 from mapreduce.job_class import spec_of
 from mapreduce.limits import CUTS_MAX_BYTES, SAMPLE_PIECE_BYTES, SAMPLE_PIECE_KEYS, SAMPLE_PIECES
 from mapreduce.loader import load_from_bundle
-from mapreduce.runners.sampling import pieces, with_cuts
+from mapreduce.runners.sampling import needs_cuts, pieces, with_cuts
 from mapreduce.shuffle.keys import encode
 from mapreduce.total_order import TotalOrder, cut_points
 from tests.mapreduce.memory_env import cut
@@ -180,14 +180,20 @@ def test_faults_of_the_sample_are_those_of_the_job() -> None:
     def mixed(self: Any, key: Any) -> Any:
         return [key]
 
-    with pytest.raises(mr.JobFailed, match="ValueError: invalid literal"):
-        type("Bad", (Sort,), {"mapper": lambda self, key, line: [(int(line), 1)]})().run_inline(
-            ["x"]
-        )
-    with pytest.raises(mr.JobFailed, match="a key of type list"):
-        type("Bad", (Sort,), {"group_key": mixed})().run_inline(["x"])
-    with pytest.raises(mr.JobFailed, match="a key of type set"):
-        type("Bad", (Sort,), {"mapper": lambda self, key, line: [({1}, 1)]})().run_inline(["x"])
+    for words, body in {
+        "ValueError: invalid literal": {"mapper": lambda self, key, line: [(int(line), 1)]},
+        "a key of type list": {"group_key": mixed},
+        "a key of type set": {"mapper": lambda self, key, line: [({1}, 1)]},
+    }.items():
+        with pytest.raises(mr.JobFailed, match=words):
+            type("Bad", (Sort,), body)().run_inline(["x"])
+
+
+def test_one_partition_needs_no_sample() -> None:
+    job = Sort()
+    assert needs_cuts(spec_of(job, "", "", Settings(), True), job)
+    job.partitions = 1
+    assert not needs_cuts(spec_of(job, "", "", Settings(), True), job)
 
 
 def test_where_nothing_is_sampled_it_is_refused() -> None:
