@@ -5,8 +5,8 @@ first place where no sound one follows, and what lies behind is cut. So a torn w
 what was not confirmed; after damage the namenode sends what is missing again. What counts is
 written again and synced before anybody hears of it, since it may stand in the page cache only.
 
-An error while records are written leaves their fate unknown, and the copy refuses everything
-until it is opened again. Only a segment that cannot be created changes nothing.
+An error while records are written or dropped leaves their fate unknown, and the copy refuses
+every change until it is opened again. Only a segment that cannot be created changes nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from dfs.log_format import (
     segment_number,
     unpack_header,
 )
+from dfs.snapshot_copy import SnapshotCopy
 
 _EPOCH = "EPOCH"
 
@@ -72,11 +73,18 @@ class LogCopy:
         self._file: File | None = None
         self._pending: list[bytes] = []
         self._failed = False
+        self.snapshot = SnapshotCopy(disk, folder)
+
+    @property
+    def is_based(self) -> bool:
+        """Does it begin with the first record, or a snapshot stand for those before its first?"""
+        return self.first == 1 or self.snapshot.index >= self.first - 1 > 0
 
     def begin(self, first: int, previous: int) -> None:
         """Make it a new copy without any record; ``previous`` is the checksum before ``first``."""
         self.remove()
         self._disk.make_folder(self._folder)
+        self.snapshot = SnapshotCopy(self._disk, self._folder)
         self.epoch, self.remark, self._segments, self._failed = 0, "", [], False
         self.first, self.last, self.checksum = first, first - 1, previous
 
@@ -85,27 +93,31 @@ class LogCopy:
         if not self._disk.exists(self._folder):
             return
         self.epoch = self._load_epoch()
+        self.snapshot.load()
         names = [n for n in self._disk.names(self._folder) if segment_number(n) is not None]
         for position, name in enumerate(names):
             if not self._load_segment(f"{self._folder}/{name}"):
                 self._cut(names[position:])
                 break
 
-    def append(self, epoch: int, first: int, data: Payload) -> int:
+    def append(self, first: int, data: Payload) -> int:
         """Keep these records; the index of the last one that is kept and synced.
 
         Raises ``Corrupt`` when they do not follow what is kept, ``StorageFault``.
         """
-        if self._failed:
-            raise StorageFault("the copy of the log failed earlier: start the datanode again")
-        if epoch > self.epoch:
-            self._save_epoch(epoch)
+        self._check_sound()
         content = bytes(data)
         for record, start in list(self._new_records(first, content)):
             if record.index > self.last:
                 self._put(record, content[start : record.end])
         self._sync()
         return self.last
+
+    def raise_epoch(self, epoch: int) -> None:
+        """It has, synced, whatever the namenode of this epoch had: from now on it is of that."""
+        if epoch > self.epoch:
+            write_whole(self._disk, f"{self._folder}/{_EPOCH}", render_epoch(epoch))
+            self.epoch = epoch
 
     def read(self, first: int) -> tuple[bytes, int]:
         """Whole records from ``first`` on, about ``LOG_PIECE_BYTES``, and the index behind them."""
@@ -118,6 +130,17 @@ class LogCopy:
                     upto += 1
                 return self._read(segment, begin, segment.ends[upto - 1]), first + upto - at
         raise NotFound(f"record {first} is not kept here: there are {self.first} to {self.last}")
+
+    def cut(self) -> None:
+        """Drop the segments in which the snapshot has every record, the oldest first."""
+        self._check_sound()
+        while len(self._segments) > 1 and self._segments[0].last <= self.snapshot.index:
+            self._failed = True
+            self._disk.unlink(self._segments[0].name)
+            self._disk.sync_folder(self._folder)
+            self._failed = False
+            del self._segments[0]
+            self.first = self._segments[0].header.first_index
 
     def remove(self) -> None:
         """Throw the copy away, its end first, so that a crash leaves a shorter one."""
@@ -236,15 +259,15 @@ class LogCopy:
         self._file.sync()
         self._failed = False
 
+    def _check_sound(self) -> None:
+        if self._failed:
+            raise StorageFault("the copy of the log failed earlier: start the datanode again")
+
     def _load_epoch(self) -> int:
         name = f"{self._folder}/{_EPOCH}"
         if not self._disk.exists(name):
             return 0
         return parse_epoch(read_whole(self._disk, name), name)
-
-    def _save_epoch(self, epoch: int) -> None:
-        write_whole(self._disk, f"{self._folder}/{_EPOCH}", render_epoch(epoch))
-        self.epoch = epoch
 
 
 def _chained(data: bytes, index: int, previous: int) -> Iterator[Record]:

@@ -10,8 +10,8 @@ import click
 from cli.invocation import Invocation, common, invocation
 from cli.render import json_line
 from dfs.client.backup import prepare, read_piece
+from dfs.manifest import parse
 from dfs.namenode.backup_folder import check_target, write_backup
-from dfs.namenode.manifest import parse
 
 
 @click.command("backup")

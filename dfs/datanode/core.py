@@ -65,7 +65,15 @@ from dfs.wire.data import (
     ReadChunk,
     SealChunk,
 )
-from dfs.wire.keeper import AppendLog, BeginLog, GetKeptLog, ListChunks, ReadKeptLog
+from dfs.wire.keeper import (
+    AppendLog,
+    BeginLog,
+    GetKeptLog,
+    KeepSnapshot,
+    ListChunks,
+    ReadKeptLog,
+    ReadKeptSnapshot,
+)
 from dfs.wire.node import (
     CheckReplica,
     CopyReplica,
@@ -156,7 +164,9 @@ class DatanodeCore:
                 return self._order(origin, message, now_ns)
             case ListChunks():
                 return self._listing.page(origin, message)
-            case GetKeptLog() | ReadKeptLog() | AppendLog() | BeginLog():
+            case GetKeptLog() | ReadKeptLog() | ReadKeptSnapshot():
+                return self._log_keeper.handle(origin, message, event.payload)
+            case AppendLog() | BeginLog() | KeepSnapshot():
                 return self._log_keeper.handle(origin, message, event.payload)
             case ChunkOpened() | ChunkCredit() | ChunkSealed() | ChainBroken():
                 return self._writes.answered(origin, message, now_ns)

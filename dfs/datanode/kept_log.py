@@ -3,7 +3,7 @@
 ::
 
     keeper/CURRENT        names the copy that is whole
-    keeper/a/ keeper/b/   a copy each: EPOCH (of the namenode that wrote last) and segments
+    keeper/a/ keeper/b/   a copy each: segments, EPOCH, and a snapshot (``dfs.snapshot_copy``)
 
 Only the current copy is shown and read. A second one is filled beside it when the namenode
 says so; with the records that make it whole it becomes the current one, durably, and only then
@@ -11,6 +11,11 @@ the old one is removed. A second copy that is found at the start was never finis
 
 Where ``CURRENT`` is damaged the only copy there is counts. With two of them, or when the copy's
 ``EPOCH`` is damaged, no copy is shown, only why; the namenode then has another one made.
+
+Two things are relied on when copies of several nodes are compared. A copy is *of* an epoch once
+it has had everything that a namenode of that epoch had synced, not as soon as that one writes to
+it: until then another copy of the epoch before may have more. And a snapshot never reaches
+beyond the records of its copy, so it is of the same history as the last of them.
 """
 
 from __future__ import annotations
@@ -18,27 +23,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, assert_never
 
+from dfs import label, manifest
 from dfs.datanode.log_keeper import KeeperAnswer, KeeperWork
 from dfs.disk import Disk, read_whole, write_whole
 from dfs.errors import Corrupt, DfsError, NotFound, Refused, StorageFault
 from dfs.events import Payload
-from dfs.label import Kind, parse, render
 from dfs.limits import LOG_SEGMENT_BYTES
 from dfs.log_copy import LogCopy
 from dfs.wire.keeper import (
     AppendLog,
     BeginLog,
     GetKeptLog,
+    KeepSnapshot,
     KeptLog,
     KeptRecords,
+    KeptSnapshot,
     LogKept,
     ReadKeptLog,
+    ReadKeptSnapshot,
 )
 
 FOLDER = "keeper"
 _CURRENT = f"{FOLDER}/CURRENT"
 _NAMES = ("a", "b")
-_KIND = Kind("minidfs log copy", 1, f"move {FOLDER}/ away and start the datanode again")
+_KIND = label.Kind("minidfs log copy", 1, f"move {FOLDER}/ away and start the datanode again")
 
 
 class LogCopies:
@@ -72,7 +80,7 @@ class LogCopies:
             self._open()
         match work.request:
             case GetKeptLog():
-                self._filling = None
+                self._drop_filling()
                 return KeeperAnswer(_describe(self._current, self._damage))
             case ReadKeptLog(first):
                 data, following = self._copy(self._current).read(first)
@@ -81,6 +89,12 @@ class LogCopies:
                 return KeeperAnswer(LogKept(self._begin(work.request)))
             case AppendLog():
                 return KeeperAnswer(LogKept(self._append(work.request, work.payload)))
+            case KeepSnapshot():
+                return KeeperAnswer(LogKept(self._keep_snapshot(work.request, work.payload)))
+            case ReadKeptSnapshot(index, offset):
+                piece = self._copy(self._current).snapshot.read(index, offset)
+                found = KeptSnapshot(index, offset, piece.size, piece.manifest)
+                return KeeperAnswer(found, piece.data)
             case _:
                 assert_never(work.request)
 
@@ -110,6 +124,7 @@ class LogCopies:
 
     def _begin(self, request: BeginLog) -> int:
         """Begin a second copy, in the place that the current one does not take."""
+        self._drop_filling()
         self._filling_name = _NAMES[0] if self._name != _NAMES[0] else _NAMES[1]
         self._filling = self._place(self._filling_name)
         self._filling.begin(request.first, request.previous)
@@ -117,15 +132,33 @@ class LogCopies:
 
     def _append(self, request: AppendLog, payload: Payload) -> int:
         copy = self._copy(self._filling or self._current)
-        through = copy.append(request.epoch, request.first, payload)
-        if request.whole and copy is self._filling:
-            self._switch(copy)
+        through = copy.append(request.first, payload)
+        if request.whole:
+            if not copy.is_based:
+                raise Corrupt(f"no snapshot stands for the records before {copy.first}")
+            copy.raise_epoch(request.epoch)
+            if copy is self._filling:
+                self._switch(copy)
         return through
+
+    def _keep_snapshot(self, request: KeepSnapshot, payload: Payload) -> int:
+        copy = self._copy(self._filling or self._current)
+        about = manifest.parse(request.manifest, "the manifest of a snapshot")
+        if about.index > copy.last:
+            raise Corrupt(f"a snapshot of record {about.index} reaches beyond record {copy.last}")
+        copy.snapshot.take(about, request.offset, payload)
+        copy.cut()
+        return copy.last
+
+    def _drop_filling(self) -> None:
+        if self._filling is not None:
+            self._filling.close()
+            self._filling = None
 
     def _switch(self, copy: LogCopy) -> None:
         """Let the second copy take the place of the first; after an error nobody knows which."""
         self._failed = True
-        write_whole(self._disk, _CURRENT, render(_KIND, {"copy": self._filling_name}))
+        write_whole(self._disk, _CURRENT, label.render(_KIND, {"copy": self._filling_name}))
         self._failed, self._name, self._damage = False, self._filling_name, ""
         old, self._current, self._filling = self._current, copy, None
         if old is not None:
@@ -137,7 +170,7 @@ def _read_name(disk: Disk) -> str:
     if not disk.exists(_CURRENT):
         return ""
     try:
-        return parse(_KIND, read_whole(disk, _CURRENT), _CURRENT).text("copy")
+        return label.parse(_KIND, read_whole(disk, _CURRENT), _CURRENT).text("copy")
     except (Corrupt, Refused) as error:
         there = [name for name in _NAMES if _has_files(disk, f"{FOLDER}/{name}")]
         if len(there) != 1:
@@ -152,7 +185,9 @@ def _has_files(disk: Disk, folder: str) -> bool:
 def _describe(copy: LogCopy | None, damage: str) -> KeptLog:
     if copy is None:
         return KeptLog(0, 0, 0, 0, 0, damage)
-    return KeptLog(copy.epoch, copy.first, copy.last, copy.checksum, 0, copy.remark)
+    snapshot = copy.snapshot
+    remark = "; ".join(text for text in (copy.remark, snapshot.remark) if text)
+    return KeptLog(copy.epoch, copy.first, copy.last, copy.checksum, snapshot.index, remark)
 
 
 def with_log(execute: Callable[[Any], Any], copies: LogCopies) -> Callable[[Any], Any]:

@@ -15,12 +15,21 @@ from dfs.errors import DfsError, PermissionDenied, StorageFault
 from dfs.events import Action, Note, Origin, Payload, Reply, Role, Work, WorkDone
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed
-from dfs.wire.keeper import AppendLog, BeginLog, GetKeptLog, ReadKeptLog
+from dfs.wire.keeper import (
+    AppendLog,
+    BeginLog,
+    GetKeptLog,
+    KeepSnapshot,
+    ReadKeptLog,
+    ReadKeptSnapshot,
+)
 
 KEEPER_LANE = -1
 """The lane of the log's copy; those of chunks are their ids."""
 
-KeeperRequest: TypeAlias = GetKeptLog | ReadKeptLog | AppendLog | BeginLog
+KeeperRequest: TypeAlias = (
+    GetKeptLog | ReadKeptLog | ReadKeptSnapshot | AppendLog | BeginLog | KeepSnapshot
+)
 
 
 class KeeperToken(NamedTuple):
@@ -70,6 +79,6 @@ class LogKeeper:
     def _fault(self, origin: Origin, request: KeeperRequest) -> DfsError | None:
         if origin.peer.role is not Role.NAMENODE:
             return PermissionDenied("only the namenode has its log kept")
-        if isinstance(request, AppendLog | BeginLog):
+        if isinstance(request, AppendLog | BeginLog | KeepSnapshot):
             return self._registration.fence(request.epoch)
         return None

@@ -1,6 +1,6 @@
 """A backup of the metadata as a folder, and putting one in the place of what a namenode has.
 
-A backup is ``data.mdb`` and ``MANIFEST``, which is written last (``dfs.namenode.manifest``).
+A backup is ``data.mdb`` and ``MANIFEST``, which is written last (``dfs.manifest``).
 
 Restoring checks the backup first, then builds log and view beside the old ones, and only then
 moves those aside, into ``before-restore-TIME``. The log goes first and comes last: whenever it
@@ -19,6 +19,7 @@ from pathlib import Path
 from dfs.disk import LocalDisk, write_whole
 from dfs.errors import Corrupt, Exists, NotFound, NotSupported, Refused
 from dfs.limits import SECOND_NS
+from dfs.manifest import MANIFEST_MAX_BYTES, Manifest, parse
 from dfs.namenode.apply import MODULE
 from dfs.namenode.command_codec import CommandCodec
 from dfs.namenode.commands import EpochRaised
@@ -29,7 +30,6 @@ from dfs.namenode.lmdb_table import read_row
 from dfs.namenode.log import FOLDER as LOG_FOLDER
 from dfs.namenode.log import Log
 from dfs.namenode.log_recovery import storage_faults
-from dfs.namenode.manifest import MANIFEST_MAX_BYTES, Manifest, parse
 from dfs.namenode.snapshot_store import FOLDER as SNAPSHOTS_FOLDER
 from dfs.namenode.snapshot_store import pieces, problem_of_data
 from dfs.namenode.view_copier import LmdbCopier

@@ -17,19 +17,22 @@ is *in step* once it has confirmed a piece behind which there was nothing more; 
 what it confirms counts. Everything up to ``agreed_index`` is synced here and on as many keepers as
 are wanted. It never falls: a copy that was confirmed is not undone by a broken link.
 
-There is no election. Two namenodes are told apart by their epoch, which the datanodes keep.
+Once the front of the log is cut, a copy cannot begin with the first record: a snapshot must stand
+for those before it, and the keeper is not in step without. The newest snapshot is sent to every
+keeper, beside the records (``dfs.namenode.snapshot_sender``), which then drops what it stands for.
+
+There is no election. Two namenodes are told apart by their epoch, which the datanodes keep. A
+copy is of an epoch only when it had everything that a namenode of it had, so all keepers begin
+again when the epoch is raised.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import count
 from typing import Protocol
 
-from dfs.errors import StorageFault
-from dfs.events import Action, Event, LinkLost, Note, Now, Peer, Received, Role, Send
+from dfs.errors import Corrupt, StorageFault
+from dfs.events import Action, Event, LinkLost, Note, Now, Received, Role, Send, WorkDone
 from dfs.limits import (
     KEEPER_BROKEN_NS,
     KEEPER_LOOK_NS,
@@ -41,9 +44,12 @@ from dfs.limits import (
     LOG_PIECES_IN_FLIGHT,
 )
 from dfs.log_format import read_record
+from dfs.namenode.keeper_state import Keeper, Piece, Stage
 from dfs.namenode.keys import EPOCH, NodeRow, get_number, load_row
 from dfs.namenode.module import LogCopies
 from dfs.namenode.nodes import Nodes
+from dfs.namenode.snapshot_sender import Snapshots, SnapshotSender
+from dfs.namenode.snapshot_transfer import TransferToken
 from dfs.namenode.table import Table, scan_prefix
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed
@@ -74,42 +80,6 @@ class SyncedLog(Protocol):
         """Bytes of whole records, and the index behind them."""
 
 
-class Stage(StrEnum):
-    """How far a keeper is."""
-
-    PAUSING = "pausing"
-    ASKED = "asked"
-    BEGINNING = "beginning"
-    SENDING = "sending"
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A piece on its way: the last record in it, and whether there was none behind it."""
-
-    request: int
-    through: int
-    whole: bool
-
-
-@dataclass(slots=True)
-class _Keeper:
-    node: str
-    due_ns: int
-    stage: Stage = Stage.PAUSING
-    pause_ns: int = KEEPER_PAUSE_NS
-    request: int = 0
-    next_index: int = 0
-    kept: int = 0
-    in_step: bool = False
-    said: str = ""
-    in_flight: deque[_Piece] = field(default_factory=deque)
-
-    @property
-    def peer(self) -> Peer:
-        return Peer(Role.DATANODE, self.node)
-
-
 def domain_of(host: str) -> str:
     """The machine that a host id names: without the boot, since that changes and the disk stays."""
     return host.partition(":")[0]
@@ -127,11 +97,17 @@ class Keepers:
         self._table = table
         self._log = log
         self._numbers = count(FIRST_REQUEST)
-        self._keepers: dict[str, _Keeper] = {}
+        self._keepers: dict[str, Keeper] = {}
         self._broken: dict[str, int] = {}
         self._look_due_ns = 0
+        self._sender = SnapshotSender(self._numbers, self._broken)
         self._agreed = 0
+        self._epoch_sent = self._epoch()
         self._wanted = self._count_machines()
+
+    def send_newest_of(self, snapshots: Snapshots) -> None:
+        """Have the keepers keep the newest of these, too."""
+        self._sender.snapshots = snapshots
 
     # -- what it allows
 
@@ -158,6 +134,8 @@ class Keepers:
                 return ours and event.origin.peer.role is Role.DATANODE
             case LinkLost():
                 return event.peer.role is Role.DATANODE
+            case WorkDone():
+                return isinstance(event.token, TransferToken)
             case _:
                 return False
 
@@ -172,17 +150,23 @@ class Keepers:
                 if keeper is None:
                     return []
                 return self._answered(keeper, event.origin.request, event.message, now.mono_ns)
-            case _:
-                return []
+            case WorkDone():
+                assert isinstance(event.token, TransferToken), event
+                keeper = self._keepers.get(event.token.node)
+                if keeper is None:
+                    return []
+                return self._sender.read(keeper, event, self._epoch(), now.mono_ns)
 
     def synced(self, now: Now) -> list[Action]:
         """Send what the keepers do not have, at most a piece to each: the step must go on."""
-        actions: list[Action] = []
+        actions = self._heed_epoch(now.mono_ns)
         for keeper in [k for k in self._keepers.values() if self._may_send(k)]:
             if keeper.next_index < self._log.first_index:
                 actions += self._pause(keeper, "the log was cut meanwhile", now.mono_ns)
             else:
                 actions.append(self._send_piece(keeper, now.mono_ns))
+        for keeper in self._keepers.values():
+            actions += self._sender.begin(keeper, now.mono_ns)
         return actions
 
     def on_deadline(self, now: Now) -> list[Action]:
@@ -195,7 +179,7 @@ class Keepers:
             soon = KEEPER_PAUSE_NS if self.copies.shortage else KEEPER_LOOK_NS
             self._look_due_ns = now.mono_ns + soon
         for keeper in self._keepers.values():
-            if (due_ns := _due(keeper)) is None or now.mono_ns < due_ns:
+            if (due_ns := keeper.deadline_ns) is None or now.mono_ns < due_ns:
                 continue
             if keeper.stage is Stage.PAUSING:
                 actions.append(self._ask(keeper, Stage.ASKED, GetKeptLog(), now.mono_ns))
@@ -205,9 +189,11 @@ class Keepers:
 
     def next_deadline(self) -> int | None:
         """When something is due."""
-        if any(self._may_send(keeper) for keeper in self._keepers.values()):
+        keepers = self._keepers.values()
+        if any(self._may_send(keeper) for keeper in keepers):
             return 0
-        due = [due_ns for k in self._keepers.values() if (due_ns := _due(k)) is not None]
+        due = [due_ns for k in keepers if (due_ns := k.deadline_ns) is not None]
+        due += [due_ns for k in keepers if (due_ns := self._sender.due_ns(k)) is not None]
         return min([self._look_due_ns, *due])
 
     # -- choosing
@@ -237,23 +223,29 @@ class Keepers:
             if machine not in (self._here, *chosen) and len(chosen) < LOG_KEEPERS_MAX:
                 chosen[machine] = node
         self._keepers = {
-            node: self._keepers.get(node) or _Keeper(node, now_ns) for node in chosen.values()
+            node: self._keepers.get(node) or Keeper(node, now_ns) for node in chosen.values()
         }
 
     # -- talking
 
     def _answered(
-        self, keeper: _Keeper, request: int, message: Message, now_ns: int
+        self, keeper: Keeper, request: int, message: Message, now_ns: int
     ) -> list[Action]:
         pieces = [p for p in keeper.in_flight if p.request == request]
-        if request != keeper.request and not pieces:
+        of_snapshot = keeper.transfer is not None and request == keeper.transfer.request
+        if request != keeper.request and not pieces and not of_snapshot:
             return []  # an answer to what was given up
         match keeper.stage, message:
             case _, Failed():
-                if isinstance(message.error(), StorageFault):
+                error = message.error()
+                if of_snapshot and isinstance(error, StorageFault | Corrupt):
+                    return self._sender.failed(keeper, message.text, now_ns)
+                if isinstance(error, StorageFault):
                     self._broken[keeper.node] = now_ns + KEEPER_BROKEN_NS
                     self._look_due_ns = now_ns
                 return self._pause(keeper, message.text, now_ns)
+            case Stage.SENDING, LogKept() if of_snapshot:
+                return self._sender.kept(keeper, now_ns)
             case Stage.ASKED, KeptLog():
                 return self._found(keeper, message, now_ns)
             case Stage.BEGINNING, LogKept():
@@ -264,18 +256,25 @@ class Keepers:
             case _:
                 return []
 
-    def _found(self, keeper: _Keeper, found: KeptLog, now_ns: int) -> list[Action]:
+    def _found(self, keeper: Keeper, found: KeptLog, now_ns: int) -> list[Action]:
         """The keeper said what it has: go on behind it, or let it begin anew."""
+        keeper.first, keeper.snapshot = found.first, found.snapshot
         if self._is_ours(found):
             self._go_on(keeper, found.last + 1)
             return []
         first = self._log.first_index
+        keeper.first, keeper.snapshot = first, 0
         begin = BeginLog(self._epoch(), first, self._checksum_before(first))
         return [self._ask(keeper, Stage.BEGINNING, begin, now_ns)]
 
     def _is_ours(self, found: KeptLog) -> bool:
-        """Is the end of that copy a record of this log?"""
+        """Is the end of that copy a record of this log? Then all of it is of this history.
+
+        But for a snapshot beyond its end: the records between were lost to damage.
+        """
         if not max(1, self._log.first_index) <= found.last <= self._log.durable_index:
+            return False
+        if found.snapshot > found.last:
             return False
         data, _ = self._log.raw(found.last, 1)
         record = read_record(data, 0)
@@ -290,23 +289,24 @@ class Keepers:
         assert record is not None, f"record {first} of the log does not read back"
         return record.previous
 
-    def _go_on(self, keeper: _Keeper, next_index: int) -> None:
+    def _go_on(self, keeper: Keeper, next_index: int) -> None:
         keeper.stage, keeper.request, keeper.next_index = Stage.SENDING, 0, next_index
+        keeper.kept, keeper.transfer = next_index - 1, None
         keeper.in_flight.clear()
 
-    def _may_send(self, keeper: _Keeper) -> bool:
+    def _may_send(self, keeper: Keeper) -> bool:
         if keeper.stage is not Stage.SENDING or len(keeper.in_flight) >= LOG_PIECES_IN_FLIGHT:
             return False
         behind = keeper.next_index <= self._log.durable_index
-        return behind or not (keeper.in_step or keeper.in_flight)
+        return behind or (keeper.is_based and not (keeper.in_step or keeper.in_flight))
 
-    def _send_piece(self, keeper: _Keeper, now_ns: int) -> Send:
+    def _send_piece(self, keeper: Keeper, now_ns: int) -> Send:
         """The next records; none when there are none, which only confirms that it has all."""
         first, end, data = keeper.next_index, keeper.next_index, b""
         if first <= self._log.durable_index:
             data, end = self._log.raw(first, LOG_PIECE_BYTES)
-        whole = end > self._log.durable_index
-        piece = _Piece(next(self._numbers), end - 1, whole)
+        whole = keeper.is_based and end > self._log.durable_index
+        piece = Piece(next(self._numbers), end - 1, whole)
         if not keeper.in_flight:
             keeper.due_ns = now_ns + KEEPER_TRY_NS
         keeper.in_flight.append(piece)
@@ -314,7 +314,7 @@ class Keepers:
         append = AppendLog(self._epoch(), first, whole)
         return Send(keeper.peer, append, piece.request, data)
 
-    def _confirmed(self, keeper: _Keeper, piece: _Piece, through: int, now_ns: int) -> list[Action]:
+    def _confirmed(self, keeper: Keeper, piece: Piece, through: int, now_ns: int) -> list[Action]:
         """A piece was kept, and with it all that were sent before it."""
         if through < piece.through:
             return self._pause(keeper, f"it has kept {through} and not {piece.through}", now_ns)
@@ -336,26 +336,31 @@ class Keepers:
         if 0 < others <= len(kept):
             self._agreed = max(self._agreed, kept[others - 1])
 
-    def _ask(self, keeper: _Keeper, stage: Stage, message: Message, now_ns: int) -> Send:
+    def _ask(self, keeper: Keeper, stage: Stage, message: Message, now_ns: int) -> Send:
         keeper.stage, keeper.request = stage, next(self._numbers)
         keeper.due_ns = now_ns + KEEPER_TRY_NS
         return Send(keeper.peer, message, keeper.request)
 
-    def _pause(self, keeper: _Keeper, reason: str, now_ns: int) -> list[Action]:
+    def _pause(self, keeper: Keeper, reason: str, now_ns: int) -> list[Action]:
         """Begin again with this keeper after a while."""
         text = f"{keeper.node} does not keep the log: {reason}"
         told: list[Action] = [] if text == keeper.said else [Note(text)]
         keeper.stage, keeper.request, keeper.in_step, keeper.said = Stage.PAUSING, 0, False, text
         keeper.in_flight.clear()
+        keeper.transfer = None
         keeper.due_ns = now_ns + keeper.pause_ns
         keeper.pause_ns = min(2 * keeper.pause_ns, KEEPER_PAUSE_MAX_NS)
         return told
 
+    def _heed_epoch(self, now_ns: int) -> list[Action]:
+        """What a keeper confirmed in one epoch does not make its copy one of the next."""
+        if self._epoch() == self._epoch_sent:
+            return []
+        self._epoch_sent = self._epoch()
+        actions: list[Action] = []
+        for keeper in self._keepers.values():
+            actions += self._pause(keeper, "the epoch was raised", now_ns)
+        return actions
+
     def _epoch(self) -> int:
         return get_number(self._table, EPOCH, 1)
-
-
-def _due(keeper: _Keeper) -> int | None:
-    """When its pause is over, or its answer overdue; None while nothing is awaited."""
-    idle = keeper.stage is Stage.SENDING and not keeper.in_flight
-    return None if idle else keeper.due_ns

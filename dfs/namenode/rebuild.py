@@ -18,24 +18,24 @@ from pathlib import Path
 from dfs.config import Config
 from dfs.config_file import role_folder
 from dfs.data_folder import DataFolder
-from dfs.disk import Disk
+from dfs.disk import Disk, LocalDisk
 from dfs.endpoints import NAMENODE_ID, bind_endpoints
 from dfs.errors import ConfigError, DfsError, StorageFault
 from dfs.events import Peer, Role
-from dfs.limits import LOG_SEGMENT_BYTES
-from dfs.log_copy import LogCopy
 from dfs.namenode import commands as c
+from dfs.namenode.copy_writer import CopyWriter
 from dfs.namenode.folder import claim_namenode_folder
 from dfs.namenode.journal import apply_table, open_journal, put_applied_index, table_names
 from dfs.namenode.keys import EPOCH, NEXT_CHUNK, InodeRow, get_number, load_row
 from dfs.namenode.lmdb_table import LmdbTable
-from dfs.namenode.log import FOLDER as LOG_FOLDER
 from dfs.namenode.log import Log
 from dfs.namenode.module import Command, Module
-from dfs.namenode.rebuilder import BeginCopy, Outcome, Rebuilder, Wanted, WriteRecords
+from dfs.namenode.rebuilder import Outcome, Rebuilder, Wanted
 from dfs.namenode.salvage import Defaults, Salvage
+from dfs.namenode.snapshot_store import data_name, pieces
 from dfs.namenode.table import Table, scan_prefix
-from dfs.namenode.view_recovery import VIEW_FOLDER
+from dfs.namenode.view_copier import LmdbCopier
+from dfs.namenode.view_recovery import VIEW_FOLDER, write_view
 from dfs.namenode.writing import GROUP
 from dfs.net.loop import Loop, read_clock
 from dfs.net.pool import Pool
@@ -67,32 +67,12 @@ def rebuild(options: RebuildOptions, say: Callable[[str], None]) -> str:
     place = role_folder(options.config.namenode.dir, NAMENODE_ID, options.home)
     _check_place(place)
     with _new_folder(place, cluster) as folder:
-        writer = _Writer(folder.disk, cluster)
+        writer = CopyWriter(folder.disk, cluster, LmdbCopier())
         outcome = _gather(options, writer, say)
-        writer.close()
+        writer.finish(outcome.base)
         path = place.with_name(f"{place.name}.rebuilding")
         text = _finish(options, path, folder.disk, outcome)
     return f"{text}; start it with 'minidfs up' or 'minidfs namenode'"
-
-
-class _Writer:
-    """Carries out the rebuilder's work: the new log."""
-
-    def __init__(self, disk: Disk, cluster: str) -> None:
-        self._copy = LogCopy(disk, LOG_FOLDER, cluster, LOG_SEGMENT_BYTES)
-
-    def execute(self, task: BeginCopy | WriteRecords) -> None:
-        """Do it; raises ``Corrupt`` and ``StorageFault``."""
-        try:
-            if isinstance(task, BeginCopy):
-                self._copy.begin(task.first, task.previous)
-            else:
-                self._copy.append(0, task.first, task.records)
-        except OSError as error:
-            raise StorageFault(f"the new log cannot be written: {error}") from error
-
-    def close(self) -> None:
-        self._copy.close()
 
 
 def _check_place(place: Path) -> None:
@@ -129,7 +109,7 @@ def _new_folder(place: Path, cluster: str) -> Iterator[DataFolder]:
         folder.close()
 
 
-def _gather(options: RebuildOptions, writer: _Writer, say: Callable[[str], None]) -> Outcome:
+def _gather(options: RebuildOptions, writer: CopyWriter, say: Callable[[str], None]) -> Outcome:
     """Listen in the namenode's place until the datanodes have given what they have."""
     rebuilder = Rebuilder(options.wanted, read_clock())
     transport = ZmqTransport(
@@ -152,9 +132,11 @@ def _gather(options: RebuildOptions, writer: _Writer, say: Callable[[str], None]
 
 def _finish(options: RebuildOptions, path: Path, disk: Disk, outcome: Outcome) -> str:
     """Make the view of the log, or the log of the chunks; end it with a higher epoch."""
-    modules = options.modules
+    modules, cluster = options.modules, options.config.cluster.id
+    if outcome.base:
+        write_view(LocalDisk(path / VIEW_FOLDER), pieces(disk, data_name(outcome.base)))
     table = LmdbTable.open(path / VIEW_FOLDER, table_names(modules))
-    log = open_journal(disk, table, modules, options.config.cluster.id)
+    log = open_journal(disk, table, modules, cluster)
     try:
         text = _rebuilt(options, _Journal(modules, table, log), outcome)
     finally:
@@ -195,8 +177,9 @@ def _rebuilt(options: RebuildOptions, journal: _Journal, outcome: Outcome) -> st
         files = sum(
             not load_row(InodeRow, row).is_dir for _, row in scan_prefix(table, "inodes", b"")
         )
-        records = outcome.kept.last - outcome.kept.first + 1
-        return f"rebuilt from {outcome.node}: {records} records, {files} files"
+        records = max(0, outcome.kept.last - outcome.base)
+        base = f"the snapshot of record {outcome.base} and " if outcome.base else ""
+        return f"rebuilt from {outcome.node}: {base}{records} records, {files} files"
     owner = pwd.getpwuid(os.geteuid()).pw_name
     files_config = options.config.files
     wall_ns = read_clock().wall_ns

@@ -2,12 +2,17 @@
 
 The rebuilder listens in the namenode's place. Datanodes come to register; none is let in, so
 none is told to delete or to copy anything, but each is asked what it keeps of the log. When as
-many have answered as were named, or none came for a while, the copy with the highest epoch
-and, among those, the last record is read, piece by piece. Its records must follow one
-another; a copy that fails is left for the next best. Only a copy with the first record will do.
+many have answered as were named, or none came for a while and all that came have answered, the
+copy with the highest epoch and, among those, the last record is read, piece by piece: its
+snapshot and the records behind it, or all records, if it has the first. A snapshot must have the
+hash of its manifest, records must follow one another; a copy that fails is left for the next best.
+A piece is asked for when the one before is written, whoever comes to register meanwhile; so it
+is over when the last one is written, and nothing of a copy that was left is still on its way.
 
 Every change that was acknowledged is in that copy: it was on enough machines before anybody heard
-of it, and a keeper confirms nothing that it has not synced.
+of it, and a keeper confirms nothing that it has not synced. The epoch comes first, since a copy is
+of an epoch only when it had all that a namenode of it had: what was kept before a restore, or
+was still being sent when the namenode was lost, never wins over that.
 
 Without any copy, and only when asked to, the rebuilder reads from all nodes what each replica
 says of itself (``dfs.namenode.salvage`` makes files of that).
@@ -37,7 +42,7 @@ from dfs.events import (
     WorkDone,
 )
 from dfs.limits import REBUILD_STALL_NS
-from dfs.log_format import read_record
+from dfs.namenode.copy_reader import CopyReader
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed
 from dfs.wire.keeper import (
@@ -46,8 +51,8 @@ from dfs.wire.keeper import (
     GetKeptLog,
     KeptLog,
     KeptRecords,
+    KeptSnapshot,
     ListChunks,
-    ReadKeptLog,
 )
 from dfs.wire.node import Register
 
@@ -73,30 +78,16 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class BeginCopy:
-    """Work: begin the new log with this record, behind one with this checksum."""
-
-    first: int
-    previous: int
-
-
-@dataclass(frozen=True, slots=True)
-class WriteRecords:
-    """Work: add these records to the new log, durably."""
-
-    first: int
-    records: Payload
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What was found. ``node`` gave the log that was written; '' when files are to be made of
-    ``chunks``. ``epoch`` is the highest that any node obeyed or kept."""
+    ``chunks``. ``base`` is the record of the snapshot before that log, 0 without one. ``epoch``
+    is the highest that any node obeyed or kept."""
 
     epoch: int
     nodes: tuple[str, ...]
     node: str = ""
     kept: KeptLog | None = None
+    base: int = 0
     chunks: tuple[FoundChunk, ...] = ()
 
 
@@ -114,6 +105,20 @@ class _Node:
         return Peer(Role.DATANODE, self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """What a node keeps, as one way to read it: from the snapshot ``base`` on, or from record 1."""
+
+    node: _Node
+    kept: KeptLog
+    base: int
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """The better, the higher."""
+        return self.kept.epoch, max(self.kept.last, self.base), self.base
+
+
 class Rebuilder:
     """A core without a log; see the module's text. ``outcome`` or ``error`` is set at the end."""
 
@@ -125,9 +130,11 @@ class Rebuilder:
         self._numbers = count(1)
         self._nodes: dict[str, _Node] = {}
         self._due_ns = now.mono_ns + wanted.quiet_ns
-        self._candidates: list[_Node] = []
-        self._next = 0
-        self._previous = 0
+        self._is_patient = False
+        self._candidates: list[_Copy] = []
+        self._reader = CopyReader(KeptLog(0, 0, 0, 0), 0)
+        self._writing = 0
+        self._damage = ""
 
     # -- events
 
@@ -137,7 +144,9 @@ class Rebuilder:
             case Received(message=Register()):
                 assert isinstance(event.message, Register)
                 return self._register(event.origin, event.message, now)
-            case Received(message=KeptLog() | KeptRecords() | ChunkList() | Failed()):
+            case Received(
+                message=KeptLog() | KeptSnapshot() | KeptRecords() | ChunkList() | Failed()
+            ):
                 return self._answered(event, now)
             case Received():
                 return [Reply(event.origin, Failed.of(Unavailable(BUSY)))]
@@ -153,15 +162,14 @@ class Rebuilder:
     def on_deadline(self, now: Now) -> list[Action]:
         """Nobody came or answered for a while."""
         if self.stage is Stage.GATHERING:
-            return self._decide(now)
+            return self._wait_or_decide(now)
         waiting = [n.name for n in self._nodes.values() if n.request or n.following]
-        names = ", ".join(waiting) or "the disk"
-        self._end(Unavailable(f"{names} did not answer any more: start what is down and repeat"))
+        self._end(_silent(waiting or ["the disk"]))
         return []
 
     def next_deadline(self) -> int | None:
-        """When to stop waiting."""
-        return None if self.stage is Stage.DONE else self._due_ns
+        """When to stop waiting; what is being written takes as long as it takes."""
+        return None if self.stage is Stage.DONE or self._writing else self._due_ns
 
     # -- gathering
 
@@ -178,8 +186,8 @@ class Rebuilder:
         match self.stage:
             case Stage.GATHERING if node.kept is None:
                 actions.append(self._ask(node, GetKeptLog()))
-            case Stage.READING if node is self._candidates[0]:
-                actions.append(self._ask(node, ReadKeptLog(self._next)))
+            case Stage.READING if node is self._candidates[0].node and not self._writing:
+                actions += self._ask_on()
             case Stage.LISTING if node.following is not None:
                 actions.append(self._ask(node, node.following))
             case _:
@@ -194,8 +202,8 @@ class Rebuilder:
         match event.message:
             case KeptLog() if self.stage is Stage.GATHERING:
                 return self._gathered(node, event.message, now)
-            case KeptRecords() if self.stage is Stage.READING:
-                return self._read(node, event.payload, now)
+            case KeptSnapshot() | KeptRecords() if self.stage is Stage.READING:
+                return self._read(node, event.message, event.payload, now)
             case ChunkList() if self.stage is Stage.LISTING:
                 return self._listed(node, event.message, now)
             case Failed():
@@ -204,7 +212,7 @@ class Rebuilder:
                 return []
 
     def _gathered(self, node: _Node, kept: KeptLog, now: Now) -> list[Action]:
-        node.kept = kept
+        node.kept, self._is_patient = kept, False
         self._due_ns = now.mono_ns + self._wanted.quiet_ns
         note = Note(f"{node.name}: {_describe(kept)}")
         answered = sum(n.kept is not None for n in self._nodes.values())
@@ -221,6 +229,18 @@ class Rebuilder:
         self._end(failed.error())
         return [note]
 
+    def _wait_or_decide(self, now: Now) -> list[Action]:
+        """Nobody comes any more; whoever is checking a long copy is waited for."""
+        asked = [node.name for node in self._nodes.values() if node.request]
+        if not asked:
+            return self._decide(now)
+        if self._is_patient:
+            self._end(_silent(asked))
+            return []
+        self._is_patient = True
+        self._due_ns = now.mono_ns + REBUILD_STALL_NS
+        return [Note(f"{', '.join(asked)} has yet to say what it keeps: waiting for it")]
+
     def _decide(self, now: Now) -> list[Action]:
         """Everybody is there who will be: choose the copy."""
         if not self._nodes:
@@ -232,8 +252,8 @@ class Rebuilder:
             self.stage = Stage.LISTING
             self._due_ns = now.mono_ns + REBUILD_STALL_NS
             return [self._ask(node, ListChunks()) for node in self._nodes.values()]
-        held = [n for n in self._nodes.values() if n.kept is not None and n.kept.first == 1]
-        self._candidates = sorted(held, key=_rank, reverse=True)
+        copies = [copy for node in self._nodes.values() for copy in _copies_of(node)]
+        self._candidates = sorted(copies, key=lambda copy: copy.rank, reverse=True)
         return self._begin(now)
 
     # -- reading the log
@@ -249,58 +269,54 @@ class Rebuilder:
                 )
             )
             return []
-        kept = self._candidates[0].kept
-        assert kept is not None, "a candidate without a copy"
+        best = self._candidates[0]
         self.stage = Stage.READING
         self._due_ns = now.mono_ns + REBUILD_STALL_NS
-        self._next, self._previous = kept.first, -1
-        return [self._ask(self._candidates[0], ReadKeptLog(self._next))]
+        self._reader = CopyReader(best.kept, best.base)
+        return self._ask_on()
 
-    def _read(self, node: _Node, payload: Payload, now: Now) -> list[Action]:
+    def _ask_on(self) -> list[Action]:
+        """Ask for the next piece of the best copy, if there is one."""
+        question = self._reader.question()
+        return [] if question is None else [self._ask(self._candidates[0].node, question)]
+
+    def _read(
+        self, node: _Node, answer: KeptSnapshot | KeptRecords, payload: Payload, now: Now
+    ) -> list[Action]:
         self._due_ns = now.mono_ns + REBUILD_STALL_NS
-        first = self._next
         try:
-            before = self._check(bytes(payload))
+            tasks = self._reader.take(answer, payload)
         except Corrupt as error:
             return [Note(f"{node.name}: {error.message}"), *self._next_candidate(now)]
-        actions: list[Action] = []
-        kept = node.kept
-        assert kept is not None, "records of a copy that nobody described"
-        if first == kept.first:
-            actions.append(_work(BeginCopy(first, before)))
-        return [*actions, _work(WriteRecords(first, payload))]
-
-    def _check(self, data: bytes) -> int:
-        """The records follow one another; returns the checksum before the first."""
-        at, before = 0, self._previous
-        while at < len(data) or at == 0:
-            record = read_record(data, at)
-            if record is None or record.index != self._next:
-                raise Corrupt(f"record {self._next} of its log cannot be read")
-            if self._previous < 0:
-                before = self._previous = record.previous
-            if record.previous != self._previous:
-                raise Corrupt(f"record {record.index} of its log does not follow the one before")
-            at, self._next, self._previous = record.end, record.index + 1, record.checksum
-        return before
+        self._writing = len(tasks)
+        return [Work(task, task) for task in tasks]
 
     def _next_candidate(self, now: Now) -> list[Action]:
         self._candidates.pop(0)
         return self._begin(now)
 
     def _written(self, event: WorkDone, now: Now) -> list[Action]:
-        if event.error is not None:
-            error = event.error
+        """Something was written; when all that was read is, go on."""
+        if self.stage is not Stage.READING:
+            return []
+        error = event.error
+        if isinstance(error, Corrupt):
+            self._damage = self._damage or error.message
+        elif error is not None:
             self._end(error if isinstance(error, DfsError) else Unavailable(str(error)))
             return []
-        self._due_ns = now.mono_ns + REBUILD_STALL_NS
-        if not isinstance(event.token, WriteRecords):
+        self._writing -= 1
+        if self._writing:
             return []
-        node = self._candidates[0]
-        assert node.kept is not None, "a candidate without a copy"
-        if self._next <= node.kept.last:
-            return [] if node.request else [self._ask(node, ReadKeptLog(self._next))]
-        self._finish(Outcome(self._epoch(), tuple(sorted(self._nodes)), node.name, node.kept))
+        self._due_ns = now.mono_ns + REBUILD_STALL_NS
+        best = self._candidates[0]
+        if self._damage:
+            note, self._damage = Note(f"{best.node.name}: {self._damage}"), ""
+            return [note, *self._next_candidate(now)]
+        if self._reader.question() is not None:
+            return self._ask_on()
+        names = tuple(sorted(self._nodes))
+        self._finish(Outcome(self._epoch(), names, best.node.name, best.kept, best.base))
         return []
 
     # -- listing the chunks
@@ -333,17 +349,24 @@ class Rebuilder:
         self.stage, self.error = Stage.DONE, error
 
 
-def _rank(node: _Node) -> tuple[int, int]:
-    assert node.kept is not None, "a candidate without a copy"
-    return node.kept.epoch, node.kept.last
+def _silent(names: list[str]) -> Unavailable:
+    text = f"{', '.join(names)} did not answer any more: start what is down and repeat"
+    return Unavailable(text)
 
 
-def _work(task: BeginCopy | WriteRecords) -> Work:
-    return Work(task, task)
+def _copies_of(node: _Node) -> list[_Copy]:
+    """The ways to read what a node keeps; none when it lacks the front of the log."""
+    kept = node.kept
+    if kept is None or not kept.first:
+        return []
+    bases = [kept.snapshot] if kept.snapshot >= max(1, kept.first - 1) else []
+    return [_Copy(node, kept, base) for base in [*bases, *([0] if kept.first == 1 else [])]]
 
 
 def _describe(kept: KeptLog) -> str:
     text = "it keeps no copy of the log"
     if kept.first:
         text = f"it keeps records {kept.first} to {kept.last} of epoch {kept.epoch}"
+    if kept.snapshot:
+        text += f" and the snapshot of record {kept.snapshot}"
     return f"{text}; {kept.remark}" if kept.remark else text

@@ -91,9 +91,12 @@ class NamenodeProcess:
         core = compose(config, cluster, self._table, beside, now)
         self._step = JournalStep(core, modules, journal, self._table)
         min_durable = config.files.min_durable
-        self._step.keep_elsewhere(Keepers(host_id(), min_durable, core.nodes, self._table, journal))
+        keepers = Keepers(host_id(), min_durable, core.nodes, self._table, journal)
+        self._step.keep_elsewhere(keepers)
         self._step.run([], read_clock())  # a new namespace gets its root before anybody attends
-        self._step.take_snapshots(Snapshots(journal, self._table, store.whole()))
+        snapshots = Snapshots(journal, self._table, store.whole())
+        self._step.take_snapshots(snapshots)
+        keepers.send_newest_of(snapshots)
         self._transport = ZmqTransport(
             Peer(Role.NAMENODE, NAMENODE_ID),
             cluster,

@@ -3,7 +3,7 @@
 A snapshot is two files in the folder ``snapshots`` of the namenode::
 
     00000000000000081234.mdb         the data, a compact copy of the view
-    00000000000000081234.manifest    see ``dfs.namenode.manifest``
+    00000000000000081234.manifest    see ``dfs.manifest``
 
 The data are written as ``new.tmp``, synced, checked by another process and hashed, and get their
 name; then the manifest is written, synced and gets its name. So a crash at any point leaves a
@@ -24,14 +24,14 @@ from typing import Any, Protocol, assert_never
 from dfs.disk import Disk, File, write_whole
 from dfs.errors import Corrupt, DfsError, NoRoom, NotSupported, Refused, StorageFault
 from dfs.limits import FRAME_BYTES, SNAPSHOT_RESERVE_BYTES
-from dfs.namenode.log_recovery import storage_faults
-from dfs.namenode.manifest import (
+from dfs.manifest import (
     DIGEST_BYTES,
     MANIFEST_MAX_BYTES,
     Manifest,
     parse,
     render,
 )
+from dfs.namenode.log_recovery import storage_faults
 from dfs.namenode.snapshots import DropSnapshots, ReadSnapshot, TakeSnapshot, UnlinkSegments
 
 FOLDER = "snapshots"

@@ -1,8 +1,8 @@
 """When the view is copied, which copies stay, and what of the log may go: the rules.
 
 A *snapshot* is a copy of the committed view, checked, hashed and synced. It stands for every
-record of the log up to its index. It is taken when the log has grown to ``every_bytes``, and
-when a backup asks for one.
+record of the log up to its index. It is taken when the log has grown to ``every_bytes``, when a
+backup asks for one, and when the log lacks its front and no snapshot stands for that.
 
 * Only one is made at a time, beside the loop. One that fails changes nothing: it is noted and
   tried again after a pause, and the log just grows.
@@ -42,8 +42,8 @@ from dfs.limits import (
     SNAPSHOT_READS_MAX,
     SNAPSHOT_RETRY_NS,
 )
+from dfs.manifest import Manifest, render
 from dfs.namenode.keys import APPLIED_INDEX, get_number
-from dfs.namenode.manifest import Manifest, render
 from dfs.namenode.module import NO_SNAPSHOT, Snapshot
 from dfs.namenode.table import Table
 from dfs.wire.backup import BackupPiece, BackupState, PrepareBackup, ReadBackup
@@ -93,6 +93,10 @@ class _Token:
 
 class GrowingLog(Protocol):
     """What the rules need of the log."""
+
+    @property
+    def first_index(self) -> int:
+        """The index of the first record that is still there."""
 
     @property
     def durable_index(self) -> int:
@@ -214,7 +218,9 @@ class Snapshots:
         if self._retry_ns:
             return False
         newest = self.newest.index if self.newest is not None else 0
-        return self._log.kept_bytes >= self._every_bytes and self._commits[-1] > newest
+        is_long = self._log.kept_bytes >= self._every_bytes
+        has_front = newest + 1 >= self._log.first_index
+        return (is_long or not has_front) and self._commits[-1] > newest
 
     def _done(self, event: WorkDone, now: Now) -> list[Action]:
         token = event.token

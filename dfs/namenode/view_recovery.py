@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 
 from dfs.disk import Disk, LocalDisk, write_durably
 from dfs.errors import Corrupt
+from dfs.manifest import Manifest
 from dfs.namenode.journal import get_applied_index
 from dfs.namenode.lmdb_table import (
     CLEAN_FILE,
@@ -29,7 +30,6 @@ from dfs.namenode.lmdb_table import (
 )
 from dfs.namenode.log import FOLDER as LOG_FOLDER
 from dfs.namenode.log_recovery import find_end, first_index, storage_faults
-from dfs.namenode.manifest import Manifest
 from dfs.namenode.snapshot_store import SnapshotStore
 from dfs.namenode.view_version import sign_folder
 

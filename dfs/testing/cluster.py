@@ -73,7 +73,9 @@ class NamenodeMachine:
         keepers = Keepers(HOST, self._settings.files.min_durable, core.nodes, self.table, log)
         step.keep_elsewhere(keepers)
         step.run([], now)
-        step.take_snapshots(Snapshots(log, self.table, store.whole(), SNAPSHOT_EVERY_BYTES))
+        snapshots = Snapshots(log, self.table, store.whole(), SNAPSHOT_EVERY_BYTES)
+        step.take_snapshots(snapshots)
+        keepers.send_newest_of(snapshots)
         checks = self._check_some_rows(log)
         return Process(step, store.execute, checks, self.disk.check_running)
 

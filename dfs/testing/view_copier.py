@@ -8,9 +8,9 @@ import msgspec
 
 from dfs.disk import Disk, File
 from dfs.errors import Corrupt
+from dfs.manifest import Manifest
 from dfs.namenode.journal import META
 from dfs.namenode.keys import APPLIED_INDEX
-from dfs.namenode.manifest import Manifest
 from dfs.namenode.snapshot_store import data_name
 from dfs.namenode.table import MemoryTable
 

@@ -28,9 +28,9 @@ class KeptLog(Message, frozen=True):
 
     Its records reach from ``first`` to ``last``; ``last`` is ``first`` - 1 when there are none,
     and both are 0 when there is no copy. ``checksum`` is that of the last record, or of the one
-    before the first. ``epoch`` is that of the namenode which wrote to it last. ``snapshot`` is the
-    last record in the snapshot that is kept beside it, 0 without one. ``remark``: what is
-    wrong with the copy, '' when it is sound.
+    before the first. ``epoch`` is the highest of a namenode all of whose records it had.
+    ``snapshot`` is the last record in the snapshot that is kept beside it, 0 without one.
+    ``remark``: what is wrong with the copy, '' when it is sound.
     """
 
     epoch: int
@@ -47,7 +47,8 @@ class AppendLog(Message, frozen=True):
 
     Sent by: namenode. Answered by: LogKept, Refused (an old epoch), Corrupt (they do not follow
     what is kept), StorageFault. Records that are kept already are skipped: harmless when repeated.
-    ``whole``: with these the copy has everything, so a second copy takes the first one's place.
+    ``whole``: with these the copy has everything, so it is of this epoch from now on, and a second
+    copy takes the first one's place.
     """
 
     epoch: int
@@ -74,6 +75,21 @@ class BeginLog(Message, frozen=True):
     previous: int
 
 
+@message(125)
+class KeepSnapshot(Message, frozen=True):
+    """A piece of a snapshot of the view (the payload), the bytes from ``offset`` on.
+
+    Sent by: namenode. Answered by: LogKept, Refused, Corrupt (it is not the next piece, the whole
+    is not what ``manifest`` says, or it reaches beyond the records that are kept), StorageFault.
+    Each piece is synced. With the last one the older snapshot goes, and so do the segments of the
+    copy in which it has every record.
+    """
+
+    epoch: int
+    offset: int
+    manifest: bytes
+
+
 @message(126)
 class ReadKeptLog(Message, frozen=True):
     """The bytes of whole records from ``first`` on. Sent by: rebuilder.
@@ -89,6 +105,27 @@ class KeptRecords(Message, frozen=True):
     """Whole records (the payload); the one behind them is ``next``. Sent by: datanode."""
 
     next: int
+
+
+@message(128)
+class ReadKeptSnapshot(Message, frozen=True):
+    """Up to 1 MiB of the snapshot that is kept. Sent by: rebuilder.
+
+    Answered by: KeptSnapshot, NotFound.
+    """
+
+    index: int
+    offset: int
+
+
+@message(129)
+class KeptSnapshot(Message, frozen=True):
+    """A piece of the snapshot (the payload); ``size`` is that of all data. Sent by: datanode."""
+
+    index: int
+    offset: int
+    size: int
+    manifest: bytes
 
 
 class FoundChunk(msgspec.Struct, frozen=True, array_like=True):

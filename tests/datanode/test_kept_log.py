@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from random import Random
 
 import pytest
@@ -10,21 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfs.datanode.kept_log import LogCopies
-from dfs.datanode.log_keeper import KeeperAnswer, KeeperWork
+from dfs.datanode.log_keeper import KeeperAnswer, KeeperRequest, KeeperWork
 from dfs.epoch_file import KIND as EPOCH_KIND
 from dfs.epoch_file import render_epoch
 from dfs.errors import Corrupt, NotFound, StorageFault
 from dfs.limits import KIB
 from dfs.log_format import pack_record, read_record
+from dfs.manifest import Manifest, render
 from dfs.testing.disk import MemoryDisk
 from dfs.wire.keeper import (
     AppendLog,
     BeginLog,
     GetKeptLog,
+    KeepSnapshot,
     KeptLog,
     KeptRecords,
+    KeptSnapshot,
     LogKept,
     ReadKeptLog,
+    ReadKeptSnapshot,
 )
 from tests.damage import every_damage, put
 
@@ -52,6 +57,11 @@ class Story:
 OURS, OTHER = Story("ours", 60), Story("other", 60)
 
 
+def manifest_of(data: bytes, index: int) -> bytes:
+    digest = hashlib.blake2b(data, digest_size=32).hexdigest()
+    return render(Manifest(CLUSTER, index, "rows", len(data), digest))
+
+
 class Keeper:
     """A keeper on a disk in memory; ``restart`` is a new process on the same disk."""
 
@@ -62,9 +72,7 @@ class Keeper:
     def restart(self) -> None:
         self.copies = LogCopies(self.disk, CLUSTER, SEGMENT_BYTES)
 
-    def do(
-        self, request: GetKeptLog | ReadKeptLog | AppendLog | BeginLog, payload: bytes = b""
-    ) -> KeeperAnswer:
+    def do(self, request: KeeperRequest, payload: bytes = b"") -> KeeperAnswer:
         return self.copies.execute(KeeperWork(request, payload))
 
     def begin(self, story: Story, first: int = 1, epoch: int = 1) -> None:
@@ -76,6 +84,18 @@ class Keeper:
         answer = self.do(AppendLog(epoch, first, whole), story.bytes_of(first, last)).message
         assert isinstance(answer, LogKept)
         return answer.through
+
+    def keep(self, data: bytes, index: int, piece: int = 7) -> None:
+        """Send a snapshot in pieces."""
+        for at in range(0, len(data), piece):
+            self.do(KeepSnapshot(1, at, manifest_of(data, index)), data[at : at + piece])
+
+    def snapshot(self, index: int) -> tuple[bytes, bytes]:
+        """Data and manifest of the snapshot that is kept."""
+        answer = self.do(ReadKeptSnapshot(index, 0))
+        assert isinstance(answer.message, KeptSnapshot)
+        assert answer.message.size == len(answer.payload)
+        return answer.payload, answer.message.manifest
 
     def found(self) -> KeptLog:
         answer = self.do(GetKeptLog()).message
@@ -122,8 +142,12 @@ def test_what_was_confirmed_is_there_after_a_power_loss(keeper: Keeper) -> None:
 
 def test_a_copy_may_begin_behind_the_first_record(keeper: Keeper) -> None:
     keeper.begin(OURS, 11)
-    keeper.append(OURS, 11, 30)
-    assert keeper.found() == KeptLog(1, 11, 30, OURS.checksums[30])
+    keeper.append(OURS, 11, 29, whole=False)
+    with pytest.raises(Corrupt, match="no snapshot stands for the records before 11"):
+        keeper.append(OURS, 30, 30)
+    keeper.keep(b"all before 11", 10)
+    keeper.append(OURS, 30, 30)
+    assert keeper.found() == KeptLog(1, 11, 30, OURS.checksums[30], 10)
     with pytest.raises(NotFound, match="record 10 is not kept here: there are 11 to 30"):
         keeper.do(ReadKeptLog(10))
 
@@ -313,3 +337,14 @@ def test_every_record_that_is_read_is_sound(keeper: Keeper) -> None:
         assert record is not None
         at, index = record.end, index + 1
     assert index == 60
+
+
+def test_a_copy_is_of_an_epoch_once_it_has_all_that_its_namenode_had(keeper: Keeper) -> None:
+    keeper.begin(OURS)
+    keeper.append(OURS, 1, 10)
+    keeper.append(OURS, 11, 20, epoch=2, whole=False)
+    keeper.restart()
+    assert keeper.found() == KeptLog(1, 1, 20, OURS.checksums[20])
+    keeper.append(OURS, 21, 30, epoch=2)
+    keeper.restart()
+    assert keeper.found() == KeptLog(2, 1, 30, OURS.checksums[30])

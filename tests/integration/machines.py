@@ -51,6 +51,12 @@ class Machine(ClusterHere):
         )
         log.close()
 
+    def end(self, role: str) -> None:
+        """End one process here in good order."""
+        process = self.running.pop(role)
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
     def kill(self) -> None:
         """End everything here with SIGKILL."""
         for process in self.running.values():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dfs.epoch_file import parse_epoch
-from dfs.namenode.manifest import parse, render
+from dfs.manifest import parse, render
 from tests.integration.cluster_here import ClusterHere
 
 pytestmark = pytest.mark.cluster

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cluster_here import ClusterHere
+from tests.integration.cluster_here import ClusterHere, until
 from tests.integration.machines import Machines, needs_root
 
 pytestmark = pytest.mark.cluster
@@ -47,11 +47,39 @@ def test_from_the_log_kept_on_other_machines(machines: Machines) -> None:
     assert done.stdout.startswith("rebuilt from datanode-")
     assert f"{len(FILES) + 1} files" in done.stdout
     alpha.start("namenode")
+    until(alpha.serves)
     assert alpha.cat("/last") == b"last"
     assert content(machines) == FILES
     assert "rows, sound" in alpha.minidfs("admin", "fsck").stdout
     alpha.minidfs("put", "-", "/after", stdin=b"after")
     assert alpha.cat("/after") == b"after"
+
+
+@pytest.mark.root
+@needs_root
+def test_from_a_snapshot_when_the_log_lacks_its_front(machines: Machines, tmp_path: Path) -> None:
+    """Behind a restored backup the log begins late: the keepers need a snapshot, and get one."""
+    machines.start()
+    alpha, backup = machines.alpha, tmp_path / "backup"
+    for path, data in FILES.items():
+        alpha.minidfs("put", "-", path, stdin=data)
+    alpha.minidfs("admin", "backup", backup)
+    alpha.end("namenode")
+    alpha.minidfs("admin", "restore", backup)
+    alpha.start("namenode")
+    until(alpha.serves)
+    alpha.minidfs("put", "-", "/last", stdin=b"last")
+    machines.kill()
+    shutil.rmtree(alpha.folder / "namenode")
+    machines.start_datanodes()
+    done = alpha.minidfs("admin", "rebuild", "--nodes", "3")
+    assert ": the snapshot of record " in done.stdout
+    assert f" records, {len(FILES) + 1} files" in done.stdout
+    alpha.start("namenode")
+    until(alpha.serves)
+    assert alpha.cat("/last") == b"last"
+    assert content(machines) == FILES
+    alpha.minidfs("put", "-", "/after", stdin=b"after")
 
 
 @pytest.mark.root

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -91,7 +91,7 @@ class Stage:
         assert self.keepers.takes(event)
         self._take(self.keepers.handle(event, self.now))
 
-    def _take(self, actions: list[object]) -> list[Send]:
+    def _take(self, actions: Sequence[object]) -> list[Send]:
         self.notes += [a.text for a in actions if isinstance(a, Note)]
         sent = [a for a in actions if isinstance(a, Send)]
         self.sent += sent
@@ -317,3 +317,22 @@ def test_what_it_takes_and_what_it_leaves_to_the_core() -> None:
     stray = Received(Origin(Peer(Role.DATANODE, "datanode-8"), 1, 7), LogKept(5))
     assert stage.keepers.takes(stray)
     assert stage.keepers.handle(stray, stage.now) == []
+
+
+def test_when_the_epoch_is_raised_a_keeper_counts_when_it_has_all_again() -> None:
+    stage = Stage("datanode-1", BETA)
+    stage.write(3)
+    stage.run()
+    stage.bring_in_step(BETA)
+    assert stage.keepers.copies == LogCopies(2, 2)
+    put_number(stage.table, EPOCH, 4)
+    stage.write(2)
+    assert stage.run() == []
+    assert stage.keepers.copies == LogCopies(2, 1)
+    (ask,) = stage.wait(KEEPER_PAUSE_MAX_NS)
+    assert stage.keepers.agreed_index == 3
+    (records,) = stage.answer(ask, KeptLog(3, 1, 3, checksum_of(stage.log, 3)))
+    assert records.message == AppendLog(4, 4, True)
+    stage.answer(records, LogKept(5))
+    assert stage.keepers.copies == LogCopies(2, 2)
+    assert stage.keepers.agreed_index == 5

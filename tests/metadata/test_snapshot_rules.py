@@ -9,8 +9,8 @@ import pytest
 from dfs.errors import BadArgument, NoRoom, NotFound, PermissionDenied, StorageFault, Unavailable
 from dfs.events import Action, Now, Origin, Peer, Received, Reply, Role, Work, WorkDone
 from dfs.limits import FRAME_BYTES, SNAPSHOT_PIN_NS, SNAPSHOT_READS_MAX, SNAPSHOT_RETRY_NS
+from dfs.manifest import Manifest, render
 from dfs.namenode.journal import put_applied_index
-from dfs.namenode.manifest import Manifest, render
 from dfs.namenode.module import NO_SNAPSHOT, Snapshot
 from dfs.namenode.snapshots import (
     DropSnapshots,
@@ -39,6 +39,7 @@ class FakeLog:
     durable_index: int = 0
     kept_bytes: int = 0
     first_segment: int = 0
+    first_index: int = 1
 
     def detach(self, below_index: int) -> list[str]:
         gone = range(self.first_segment, max(self.first_segment, (below_index - 1) // 10))
@@ -294,3 +295,13 @@ class TestBackup:
 
 def test_other_events_are_for_the_core() -> None:
     assert not Stage().rules.takes(WorkDone("another"))
+
+
+def test_a_log_without_its_front_gets_a_snapshot_at_once_and_only_one() -> None:
+    stage = Stage(log=FakeLog(first_index=8))
+    (work,) = works(stage.commit(9), TakeSnapshot)
+    assert works(stage.commit(10), TakeSnapshot) == []
+    stage.end(work, manifest(9))
+    assert works(stage.commit(11), TakeSnapshot) == []
+    held = Stage((manifest(7),), FakeLog(first_index=8))
+    assert works(held.commit(9), TakeSnapshot) == []

@@ -10,8 +10,8 @@ import pytest
 from dfs import label
 from dfs.errors import Corrupt, NoRoom, NotSupported, Refused, StorageFault
 from dfs.limits import SNAPSHOT_RESERVE_BYTES
+from dfs.manifest import KIND, Manifest, parse, render
 from dfs.namenode.journal import put_applied_index, table_names
-from dfs.namenode.manifest import KIND, Manifest, parse, render
 from dfs.namenode.snapshot_store import (
     SnapshotStore,
     data_name,

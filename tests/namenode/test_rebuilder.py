@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dfs.errors import DfsError, NotFound, StorageFault, Unavailable
+from dfs.errors import Corrupt, DfsError, NotFound, StorageFault, Unavailable
 from dfs.events import (
     Action,
     LinkLost,
@@ -20,8 +20,9 @@ from dfs.events import (
     WorkDone,
 )
 from dfs.limits import REBUILD_STALL_NS, SECOND_NS
-from dfs.log_format import pack_record
-from dfs.namenode.rebuilder import BUSY, BeginCopy, Outcome, Rebuilder, Wanted, WriteRecords
+from dfs.log_format import pack_record, read_record
+from dfs.namenode.copy_reader import BeginCopy, WriteRecords, WriteSnapshot
+from dfs.namenode.rebuilder import BUSY, Outcome, Rebuilder, Wanted
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ping
 from dfs.wire.keeper import (
@@ -30,8 +31,10 @@ from dfs.wire.keeper import (
     GetKeptLog,
     KeptLog,
     KeptRecords,
+    KeptSnapshot,
     ListChunks,
     ReadKeptLog,
+    ReadKeptSnapshot,
 )
 from dfs.wire.node import Register
 
@@ -52,6 +55,13 @@ def records(first: int, last: int) -> bytes:
 def piece(first: int, last: int) -> bytes:
     """Those of the history that begins with record 1."""
     return records(1, last)[len(records(1, first - 1)) :]
+
+
+def last_checksum(last: int) -> int:
+    """That of record ``last`` of the same history."""
+    record = read_record(piece(last, last), 0)
+    assert record is not None
+    return record.checksum
 
 
 class Stage:
@@ -104,9 +114,14 @@ class Stage:
         assert due_ns is not None
         return self.take(self.core.on_deadline(self.now)) if due_ns <= self.now_ns else []
 
-    def done(self, work: Action, error: Exception | None = None) -> list[Action]:
-        assert isinstance(work, Work)
-        return self.take(self.core.handle(WorkDone(work.token, None, error), self.now))
+    def done(self, *works: Action, error: Exception | None = None) -> list[Action]:
+        """All of these were carried out, or failed; what came of the last one."""
+        actions: list[Action] = []
+        for work in works:
+            assert isinstance(work, Work)
+            assert actions == []
+            actions = self.take(self.core.handle(WorkDone(work.token, None, error), self.now))
+        return actions
 
 
 def only(actions: list[Action]) -> Send:
@@ -136,11 +151,75 @@ def test_the_furthest_copy_of_the_highest_epoch_is_read_to_its_end() -> None:
     assert stage.core.next_deadline() is None
 
 
-def test_a_copy_without_the_first_record_is_not_taken() -> None:
+def test_a_copy_without_the_first_record_or_a_snapshot_is_not_taken() -> None:
     stage = Stage()
-    stage.keep(ONE, KeptLog(3, 50, 90, 7))
+    stage.keep(ONE, KeptLog(3, 50, 90, 7, 48))
     stage.keep(TWO, KeptLog(3, 1, 80, 7))
     assert only(stage.wait()).to.name == TWO
+
+
+def test_a_copy_behind_a_cut_is_read_from_its_snapshot_on() -> None:
+    stage = Stage()
+    stage.keep(ONE, KeptLog(3, 3, 5, 7, 3))
+    assert stage.notes[-1].endswith("records 3 to 5 of epoch 3 and the snapshot of record 3")
+    ask = only(stage.wait())
+    assert (ask.to.name, ask.message) == (ONE, ReadKeptSnapshot(3, 0))
+    part = KeptSnapshot(3, 0, 5, b"m")
+    begin, write = stage.answer(ask, part, b"abc")
+    assert begin == Work(BeginCopy(4, 0), BeginCopy(4, 0))
+    assert write == Work(WriteSnapshot(part, b"abc"), WriteSnapshot(part, b"abc"))
+    assert stage.done(begin) == []
+    ask = only(stage.done(write))
+    assert ask.message == ReadKeptSnapshot(3, 3)
+    (write,) = stage.answer(ask, KeptSnapshot(3, 3, 5, b"m"), b"de")
+    ask = only(stage.done(write))
+    assert ask.message == ReadKeptLog(4)
+    begin, write = stage.answer(ask, KeptRecords(6), piece(4, 5))
+    assert isinstance(begin, Work)
+    assert begin.task == BeginCopy(4, last_checksum(3))
+    stage.done(begin, write)
+    assert stage.core.outcome == Outcome(3, (ONE,), ONE, KeptLog(3, 3, 5, 7, 3), 3)
+
+
+@pytest.mark.parametrize("last", [3, 2])
+def test_a_snapshot_without_records_behind_it_is_enough(last: int) -> None:
+    stage = Stage()
+    stage.keep(ONE, KeptLog(3, 2, last, 7, 3))
+    works = stage.answer(only(stage.wait()), KeptSnapshot(3, 0, 3, b"m"), b"abc")
+    assert stage.done(*works) == []
+    assert stage.core.outcome is not None
+    assert stage.core.outcome.base == 3
+
+
+def test_a_damaged_snapshot_is_left_for_all_records_and_then_for_the_next_best() -> None:
+    stage = Stage()
+    stage.keep(ONE, KeptLog(3, 1, 5, 7, 3))
+    stage.keep(TWO, KeptLog(3, 4, 4, 7, 3))
+    ask = only(stage.wait())
+    assert (ask.to.name, ask.message) == (ONE, ReadKeptSnapshot(3, 0))
+    begin, write = stage.answer(ask, KeptSnapshot(3, 0, 3, b"m"), b"abc")
+    assert stage.done(begin) == []
+    ask = only(stage.done(write, error=Corrupt("another hash")))
+    assert stage.notes[-1] == f"{ONE}: another hash"
+    assert (ask.to.name, ask.message) == (ONE, ReadKeptLog(1))
+    ask = only(stage.answer(ask, Failed.of(StorageFault("its disk failed"))))
+    assert (ask.to.name, ask.message) == (TWO, ReadKeptSnapshot(3, 0))
+
+
+@pytest.mark.parametrize(
+    ("answer", "data"),
+    [
+        (KeptSnapshot(3, 0, 3, b"m"), b""),
+        (KeptSnapshot(2, 0, 3, b"m"), b"abc"),
+        (KeptSnapshot(3, 1, 3, b"m"), b"bc"),
+    ],
+)
+def test_a_piece_that_was_not_asked_for_is_not_written(answer: KeptSnapshot, data: bytes) -> None:
+    stage = Stage()
+    stage.keep(ONE, KeptLog(3, 3, 5, 7, 3))
+    assert stage.answer(only(stage.wait()), answer, data) == []
+    assert f"{ONE}: the snapshot of record 3 cannot be read" in stage.notes
+    assert isinstance(stage.core.error, NotFound)
 
 
 def test_it_begins_as_soon_as_the_named_number_is_there() -> None:
@@ -177,8 +256,7 @@ def test_a_copy_that_does_not_verify_is_left_for_the_next_best(payload: bytes, s
     ask = only(stage.answer(ask, KeptRecords(3), payload))
     assert said in stage.notes[-1]
     assert (ask.to.name, ask.message) == (TWO, ReadKeptLog(1))
-    *_, write = stage.answer(ask, KeptRecords(3), piece(1, 2))
-    stage.done(write)
+    stage.done(*stage.answer(ask, KeptRecords(3), piece(1, 2)))
     assert stage.core.outcome is not None
     assert stage.core.outcome.node == TWO
 
@@ -217,6 +295,58 @@ def test_when_nobody_answers_any_more_it_ends() -> None:
     assert ONE in stage.core.error.message
 
 
+def test_what_was_read_is_written_before_it_is_over_whoever_registers_meanwhile() -> None:
+    """A datanode that is refused registers again and again, and checking a snapshot takes long."""
+    stage = Stage()
+    stage.keep(ONE, KeptLog(3, 3, 5, 7, 3))
+    begin, write = stage.answer(only(stage.wait()), KeptSnapshot(3, 0, 3, b"m"), b"abc")
+    assert stage.register(ONE) is None
+    assert stage.core.next_deadline() is None
+    stage.done(begin)
+    assert stage.register(ONE) is None
+    begin, write = stage.answer(only(stage.done(write)), KeptRecords(6), piece(4, 5))
+    assert stage.register(ONE) is None
+    assert stage.done(begin) == []
+    assert stage.core.outcome is None
+    stage.done(write)
+    assert stage.core.outcome is not None
+
+
+def test_what_is_still_written_of_a_damaged_copy_is_not_taken_for_the_next_best() -> None:
+    stage = Stage()
+    stage.keep(ONE, KeptLog(3, 1, 5, 7))
+    stage.keep(TWO, KeptLog(3, 1, 4, 7))
+    begin, write = stage.answer(only(stage.wait()), KeptRecords(6), piece(1, 5))
+    assert stage.done(begin, error=Corrupt("it does not follow")) == []
+    ask = only(stage.done(write, error=Corrupt("it has no beginning")))
+    assert stage.notes[-1] == f"{ONE}: it does not follow"
+    assert ask.to.name == TWO
+    stage.done(*stage.answer(ask, KeptRecords(5), piece(1, 4)))
+    assert stage.core.outcome is not None
+    assert stage.core.outcome.node == TWO
+
+
+def test_whoever_checks_a_long_copy_is_waited_for() -> None:
+    stage = Stage()
+    stage.keep(ONE, KeptLog(1, 1, 3, 7))
+    slow = stage.register(TWO)
+    assert slow is not None
+    assert stage.wait() == []
+    assert stage.notes[-1] == f"{TWO} has yet to say what it keeps: waiting for it"
+    stage.answer(slow, KeptLog(1, 1, 5, 7))
+    assert only(stage.wait()).to.name == TWO
+
+
+def test_whoever_never_says_what_it_keeps_ends_it() -> None:
+    stage = Stage()
+    stage.keep(ONE, KeptLog(1, 1, 3, 7))
+    stage.register(TWO)
+    stage.wait()
+    assert stage.wait(REBUILD_STALL_NS) == []
+    assert isinstance(stage.core.error, Unavailable)
+    assert f"{TWO} did not answer any more" in stage.core.error.message
+
+
 def test_when_nobody_comes_it_ends() -> None:
     stage = Stage()
     stage.wait()
@@ -229,7 +359,7 @@ def test_when_the_new_log_cannot_be_written_it_ends(error: Exception) -> None:
     stage = Stage()
     stage.keep(ONE, KeptLog(1, 1, 3, 7))
     begin, _ = stage.answer(only(stage.wait()), KeptRecords(3), piece(1, 2))
-    stage.done(begin, error)
+    stage.done(begin, error=error)
     assert isinstance(stage.core.error, DfsError)
     assert str(error) in stage.core.error.message
 

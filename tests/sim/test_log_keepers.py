@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from random import Random
 
 import pytest
@@ -10,13 +11,24 @@ from dfs.client.client import Client
 from dfs.datanode.kept_log import LogCopies
 from dfs.datanode.log_keeper import KeeperWork
 from dfs.errors import Unavailable
+from dfs.events import Event, Now, Origin, Received, Send, Work, WorkDone
 from dfs.limits import KIB, MS_NS, SECOND_NS
-from dfs.namenode.journal import table_names
+from dfs.namenode.command_codec import CommandCodec
+from dfs.namenode.commands import EpochRaised
+from dfs.namenode.copy_writer import CopyWriter
+from dfs.namenode.journal import open_journal, table_names
+from dfs.namenode.keys import EPOCH, NEXT_CHUNK, get_number
+from dfs.namenode.log import Log
+from dfs.namenode.rebuilder import Outcome, Rebuilder, Wanted
+from dfs.namenode.snapshot_store import SnapshotStore
 from dfs.namenode.table import MemoryTable
 from dfs.testing.cluster import CLUSTER, SEGMENT_BYTES, NamenodeMachine, StorageCluster
+from dfs.testing.disk import MemoryDisk
+from dfs.testing.view_copier import MemoryCopier, read_rows
 from dfs.testing.world import Node
 from dfs.wire.keeper import GetKeptLog, KeptLog
 from dfs.wire.namespace import GetStatus, Status
+from dfs.wire.node import Register
 
 POINTS_MAX = 80
 CONTENT = b"x" * 100
@@ -40,6 +52,45 @@ def kept_by(cluster: StorageCluster, datanode: Node) -> KeptLog:
     answer = copies.execute(KeeperWork(GetKeptLog(), b"")).message
     assert isinstance(answer, KeptLog)
     return answer
+
+
+def rebuilt_from(cluster: StorageCluster, *nodes: Node) -> tuple[MemoryTable, Outcome]:
+    """The view that a rebuild makes of what these datanodes keep."""
+    table = MemoryTable(table_names(NamenodeMachine.modules))
+    disk, copier = MemoryDisk(), MemoryCopier(lambda: table)
+    writer = CopyWriter(disk, CLUSTER, copier)
+    copies = {n.peer: LogCopies(cluster.disks_of(n)[0], CLUSTER, SEGMENT_BYTES) for n in nodes}
+    now = Now(SECOND_NS, 0)
+    rebuilder = Rebuilder(Wanted(len(nodes), SECOND_NS, from_chunks=False), now)
+    hello = Register(("x",), "h:b", "r", 1, 1, 1, 9, 1)
+    events: deque[Event] = deque(Received(Origin(n.peer, 1, 1), hello) for n in nodes)
+    while events:
+        for action in rebuilder.handle(events.popleft(), now):
+            match action:
+                case Send(to, message, request):
+                    answer = copies[to].execute(KeeperWork(message, b""))
+                    origin = Origin(to, 1, request)
+                    events.append(Received(origin, answer.message, answer.payload))
+                case Work(token, task):
+                    writer.execute(task)
+                    events.append(WorkDone(token, None, None))
+    assert rebuilder.outcome is not None, rebuilder.error
+    writer.finish(rebuilder.outcome.base)
+    found = SnapshotStore(disk, CLUSTER, copier).whole()
+    assert [m.index for m in found] == [i for i in [rebuilder.outcome.base] if i]
+    table = read_rows(disk, found[0] if found else None, table_names(NamenodeMachine.modules))
+    open_journal(disk, table, NamenodeMachine.modules, CLUSTER)
+    return table, rebuilder.outcome
+
+
+def lose_copy(cluster: StorageCluster, node: Node) -> None:
+    """A datanode that is down loses its copy of the log."""
+    disk = cluster.disks_of(node)[0]
+    for name in [n for n in disk.all_names() if n.startswith("keeper/")]:
+        disk.unlink(name)
+    for folder in ("keeper/a", "keeper/b", "keeper"):
+        if disk.exists(folder):
+            disk.sync_folder(folder)
 
 
 def namenode_disk(cluster: StorageCluster) -> NamenodeMachine:
@@ -146,18 +197,142 @@ def test_a_keeper_that_comes_back_empty_gets_the_whole_log() -> None:
         client.write_bytes(f"/file-{number}", bytes([number]) * 8 * KIB)
     node = cluster.datanodes[0]
     cluster.world.kill(node, power=True)
-    disk = cluster.disks_of(node)[0]
-    for name in [n for n in disk.all_names() if n.startswith("keeper/")]:
-        disk.unlink(name)
-    disk.sync_folder("keeper/a")
-    disk.sync_folder("keeper")
+    lose_copy(cluster, node)
     client.mkdir("/while-away")
     cluster.world.boot(node)
     cluster.settle()
     first, second = (kept_by(cluster, n) for n in cluster.datanodes)
     assert (first.last, first.checksum) == (second.last, second.checksum)
     assert first.last > 50
-    assert len([n for n in disk.all_names() if n.endswith(".log")]) > 1
+    assert first.snapshot == second.snapshot > 0
+    assert 1 < first.first <= first.snapshot + 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_keeper_that_began_after_a_cut_makes_the_whole_namenode_again(seed: int) -> None:
+    cluster = StorageCluster(f"cut/{seed}", datanodes=2, replication=1)
+    cluster.settle()
+    client = cluster.client()
+    for number in range(20 + seed):
+        client.write_bytes(f"/file-{number}", bytes([number]) * 4 * KIB)
+    node = cluster.datanodes[seed % 2]
+    cluster.world.kill(node, power=True)
+    lose_copy(cluster, node)
+    cluster.world.boot(node)
+    cluster.settle()
+    client.rename("/file-0", "/renamed")
+    cluster.settle(SECOND_NS)
+    cluster.world.kill(cluster.namenode)
+    assert kept_by(cluster, node).first > 1
+    table, outcome = rebuilt_from(cluster, node)
+    assert outcome.base > 0
+    assert table.committed_rows() == namenode_disk(cluster).replayed().committed_rows()
+
+
+class JoinBehindCut:
+    """The only keeper begins anew behind a cut; at a ``point`` in the calls of its disk, it or the
+    namenode loses power, and is back soon."""
+
+    def __init__(self, point: int, *, loses_keeper: bool) -> None:
+        self.cluster = StorageCluster(f"join/{point}", datanodes=1, replication=1)
+        self.cluster.settle()
+        self.client = self.cluster.client()
+        for number in range(8):
+            self.client.write_bytes(f"/file-{number}", bytes([number]) * 4 * KIB)
+        self.node = self.cluster.datanodes[0]
+        self.victim = self.node if loses_keeper else self.cluster.namenode
+        world = self.cluster.world
+        world.kill(self.node, power=True)
+        lose_copy(self.cluster, self.node)
+        self.disk = self.cluster.disks_of(self.node)[0]
+        self.last_call = self.disk.calls.total() + point
+        self.happened = False
+        world.boot(self.node)
+        self.watch()
+
+    def watch(self) -> None:
+        world = self.cluster.world
+        if self.disk.calls.total() < self.last_call:
+            world.after(MS_NS // 10, self.watch)
+            return
+        self.happened = True
+        world.kill(self.victim, power=True)
+        world.after(300 * MS_NS, lambda: world.boot(self.victim))
+
+
+@pytest.mark.parametrize("loses_keeper", [False, True])
+def test_a_loss_of_power_while_a_keeper_begins_behind_a_cut_changes_nothing_in_the_end(
+    loses_keeper: bool,
+) -> None:
+    for point in range(1, 1000, 37):
+        join = JoinBehindCut(point, loses_keeper=loses_keeper)
+        join.client.rename("/file-0", "/renamed")
+        happened = join.happened
+        join.cluster.settle(2 * SECOND_NS)
+        join.cluster.world.kill(join.cluster.namenode)
+        table, outcome = rebuilt_from(join.cluster, join.node)
+        assert outcome.base > 0
+        assert table.committed_rows() == namenode_disk(join.cluster).replayed().committed_rows()
+        if not happened:
+            assert point > 30, "nobody lost power before the keeper was in step"
+            return
+    raise AssertionError("the keeper's disk was called more often than expected")
+
+
+def back_up(machine: NamenodeMachine) -> tuple[int, MemoryTable]:
+    """The newest snapshot: its record and its rows."""
+    found = SnapshotStore(machine.disk, CLUSTER, MemoryCopier(lambda: machine.table)).whole()
+    return found[0].index, read_rows(machine.disk, found[0], table_names(machine.modules))
+
+
+def restore(machine: NamenodeMachine, index: int, table: MemoryTable, epoch: int) -> None:
+    """Put a backup in the place of a namenode that is down; its log begins with this epoch."""
+    machine.disk, machine.table = MemoryDisk(), table
+    log = Log.begin(machine.disk, CommandCodec(machine.modules), CLUSTER, index + 1)
+    log.append([EpochRaised(epoch, get_number(table, NEXT_CHUNK, 1))])
+    log.sync()
+    log.close()
+
+
+def rebuilt_after_restore(*, raises_epoch: bool) -> tuple[list[Node], Outcome, bool]:
+    """The namespace is put back while a keeper is down that has kept what came after it.
+
+    The datanodes, what a rebuild found with both of them, and whether it is what the restored
+    namenode had.
+    """
+    cluster = StorageCluster("restored", datanodes=2, replication=1)
+    cluster.settle()
+    client = cluster.client()
+    for number in range(8):
+        client.write_bytes(f"/file-{number}", bytes([number]) * 4 * KIB)
+    cluster.settle()
+    index, rows = back_up(namenode_disk(cluster))
+    for number in range(50):
+        client.mkdir(f"/of-the-old-history-{number}")
+    cluster.settle()
+    new, old = cluster.datanodes
+    cluster.world.kill(old)
+    cluster.world.kill(cluster.namenode)
+    epoch = get_number(rows, EPOCH, 1)
+    restore(namenode_disk(cluster), index, rows, epoch + 1 if raises_epoch else epoch)
+    cluster.world.boot(cluster.namenode)
+    cluster.settle()
+    cluster.client("carl").mkdir("/of-the-new-history")
+    cluster.world.kill(cluster.namenode)
+    assert kept_by(cluster, old).last > kept_by(cluster, new).last
+    table, outcome = rebuilt_from(cluster, new, old)
+    restored = namenode_disk(cluster).replayed()
+    return cluster.datanodes, outcome, table.committed_rows() == restored.committed_rows()
+
+
+def test_what_was_kept_before_a_restore_is_not_taken_for_what_came_after_it() -> None:
+    (new, _), outcome, is_same = rebuilt_after_restore(raises_epoch=True)
+    assert (outcome.node, is_same) == (new.peer.name, True)
+
+
+def test_the_epoch_alone_tells_the_history_behind_a_restore_from_the_one_before() -> None:
+    (_, old), outcome, is_same = rebuilt_after_restore(raises_epoch=False)
+    assert (outcome.node, is_same) == (old.peer.name, False)
 
 
 def test_the_copy_of_a_namenode_that_lost_its_end_takes_the_new_end() -> None:

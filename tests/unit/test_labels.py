@@ -20,7 +20,7 @@ from dfs.label import render as render_label
 from dfs.limits import LABEL_MAX_BYTES
 from dfs.local.layout import NODES_MAX, Home, LocalCluster, node_process_ids
 from dfs.log_format import pack_record
-from dfs.namenode.manifest import Manifest, parse, render
+from dfs.manifest import Manifest, parse, render
 from dfs.namenode.view_version import sign_folder
 from dfs.testing.disk import MemoryDisk
 from dfs.wire.keeper import AppendLog, BeginLog
