@@ -213,11 +213,10 @@ _fdatasync = getattr(os, "fdatasync", os.fsync)
 def _load_sync_file_range() -> ctypes._NamedFuncPointer | None:
     if not sys.platform.startswith("linux"):
         return None
-    try:
-        function = ctypes.CDLL(None, use_errno=True).sync_file_range
-    except (OSError, AttributeError):
-        return None
-    function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    library = ctypes.CDLL(None, use_errno=True)
+    function: ctypes._NamedFuncPointer | None = getattr(library, "sync_file_range", None)
+    if function is not None:
+        function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
     return function
 
 

@@ -48,9 +48,8 @@ def start(home: Home, process_id: str, command: Sequence[str]) -> subprocess.Pop
             start_new_session=True,
         )
     try:
-        write_pid_file(home.pid_file(process_id), process.pid)
-    except ProcessLookupError:
-        process.wait()  # it ended at once; who waits for it to serve tells why
+        if not write_pid_file(home.pid_file(process_id), process.pid):
+            process.wait()  # it ended at once; who waits for it to serve tells why
     except OSError:
         process.kill()
         process.wait()

@@ -44,14 +44,16 @@ def is_running(process: Process) -> bool:
     return identify(process.pid) == process
 
 
-def write_pid_file(path: Path, pid: int) -> None:
-    """Note the running process ``pid`` in ``path``, replacing what was there at once."""
+def write_pid_file(path: Path, pid: int) -> bool:
+    """Note the process ``pid`` in ``path``, replacing what was there at once; False, and nothing
+    is noted, if it has ended."""
     process = identify(pid)
     if process is None:
-        raise ProcessLookupError(f"process {pid} has already ended")
+        return False
     temporary = path.with_name(f".{path.name}.{pid}")
     temporary.write_text(f"{process.pid} {process.started}\n", encoding="ascii")
     temporary.replace(path)
+    return True
 
 
 def read_pid_file(path: Path) -> Process | None:
@@ -79,16 +81,14 @@ def send_signal(process: Process, number: signal.Signals) -> bool:
         return False
     try:
         descriptor = os.pidfd_open(process.pid)
+        try:
+            if not is_running(process):
+                return False
+            signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
     except ProcessLookupError:
         return False
-    try:
-        if not is_running(process):
-            return False
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(descriptor)
     return True
 
 

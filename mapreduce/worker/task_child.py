@@ -207,10 +207,8 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # the group is empty
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return  # the group is empty
 
 
 def sweep(prefix: str) -> int:
@@ -222,10 +220,8 @@ def sweep(prefix: str) -> int:
     for _ in range(_SWEEPS_MAX):
         found = list(_tagged(prefix))
         for pid in found:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         if not found:
             break
         killed += len(found)

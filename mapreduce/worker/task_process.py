@@ -96,10 +96,8 @@ def serve(channel: TaskChannel) -> None:
             if job is None or not isinstance(order, StartMap | StartReduce):
                 raise ProtocolError(f"{type(order).__name__} is no order for this process now")
             word: End = run_task(order, job, channel)
-        except ChannelClosed:
-            raise
         except Exception as error:  # noqa: BLE001 - the edge of the executor: all is reported
-            word = word_for(error)
+            word = word_for(error)  # nor can this be sent when the worker is gone
         _flush()
         channel.send(word)
         if not isinstance(word, Succeeded):

@@ -372,16 +372,6 @@ def test_unusable_arguments_are_named(client: Client) -> None:
         client.stat("/a\0b")
 
 
-def test_a_sync_that_breaks_discards_the_file() -> None:
-    client, transport = dumb_client()
-    file = client.open("/f", "wb")
-    file.write(b"one")
-    transport.broken = OSError("the socket is gone")
-    with pytest.raises(OSError, match="the socket is gone"):
-        file.sync()
-    assert file.closed
-
-
 def test_a_file_forgotten_after_its_client_was_closed_asks_nobody() -> None:
     client, transport = dumb_client()
     file = client.open("/f", "wb")

@@ -72,7 +72,8 @@ def test_a_damaged_replica_is_never_served_and_is_made_anew(
     own_cluster.minidfs("put", local, "/file")
     (bad,) = chunk_files(own_cluster, "datanode-1")
     whole = bad.read_bytes()
-    bad.write_bytes(whole[: HEADER_BYTES + 7] + b"!" + whole[HEADER_BYTES + 8 :])
+    at = HEADER_BYTES + 7
+    bad.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     keeper = int((own_cluster.home.run / "node-2.pid").read_text().split()[0])
     for pid in (keeper, own_cluster.pids()["datanode-2"], own_cluster.pids()["worker-2"]):
         os.kill(pid, signal.SIGKILL)

@@ -117,6 +117,7 @@ def test_a_start_that_fails_names_the_process_and_its_last_words(
     done = cluster.minidfs("up", code=1)
     assert done.stderr.startswith("minidfs: namenode ended while it started")
     assert "VERSION is damaged" in done.stderr
+    assert "VERSION is damaged" in cluster.minidfs("start", "namenode", code=1).stderr
     assert cluster.all_pids() == []
 
 

@@ -70,7 +70,7 @@ def test_a_pid_file_names_the_process_it_was_written_for(
 ) -> None:
     file = tmp_path / "x.pid"
     assert read_pid_file(file) is None
-    write_pid_file(file, sleeper.pid)
+    assert write_pid_file(file, sleeper.pid)
     assert read_pid_file(file) == identify(sleeper.pid)
     assert os.listdir(tmp_path) == ["x.pid"]
     sleeper.kill()
@@ -90,8 +90,8 @@ def test_no_pid_file_is_written_for_a_process_that_has_ended(
 ) -> None:
     sleeper.kill()
     sleeper.wait()
-    with pytest.raises(ProcessLookupError):
-        write_pid_file(tmp_path / "x.pid", sleeper.pid)
+    assert not write_pid_file(tmp_path / "x.pid", sleeper.pid)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stranger_with_our_pid_is_never_signalled(

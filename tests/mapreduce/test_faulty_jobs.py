@@ -169,6 +169,13 @@ def test_hooks_at_fault(name: str) -> None:
     assert failure_of_job(**{name: lambda self: explode(name)}).phase == name
 
 
+@pytest.mark.parametrize("name", ["mapper_init", "mapper_final", "reducer_init", "reducer_final"])
+def test_hooks_that_return_no_pairs(name: str) -> None:
+    failure = failure_of_job(**{name: lambda self: 5})
+    assert failure.phase == name
+    assert "cannot unpack int: not an iterable of pairs" in failure.error
+
+
 @pytest.mark.parametrize("name", ["combiner_init", "combiner_final"])
 def test_combiner_hooks_at_fault(name: str) -> None:
     body = {"combiner": Faulty.reducer, name: lambda self: explode(name)}

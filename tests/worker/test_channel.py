@@ -130,6 +130,14 @@ def test_the_end_of_a_conversation(pair: Pair) -> None:
         worker.send(Data(), bytes(PAYLOAD_MAX_BYTES))
 
 
+def test_a_process_that_ended_with_words_unread(pair: Pair) -> None:
+    worker: Channel[FromTask] = Channel(pair[0], FromTask)  # type: ignore[arg-type]
+    worker.send(Data(), b"unread")
+    pair[1].close()
+    with pytest.raises(ChannelClosed, match="reset"):
+        worker.receive()
+
+
 def test_hanging_up_wakes_who_waits(pair: Pair) -> None:
     worker: Channel[FromTask] = Channel(pair[0], FromTask)  # type: ignore[arg-type]
     ended: list[str] = []

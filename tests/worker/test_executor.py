@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -25,8 +26,10 @@ from mapreduce.wire import (
     FailureKind,
     TaskKind,
 )
+from mapreduce.worker.attempt_run import AttemptRun
 from mapreduce.worker.executor import AttemptExecutor
-from mapreduce.worker.task_child import TAG_VARIABLE
+from mapreduce.worker.process_pool import ProcessPool
+from mapreduce.worker.task_child import TAG_VARIABLE, TaskChild
 from mapreduce.worker.work import (
     DropJob,
     FindHeldRuns,
@@ -84,6 +87,9 @@ class Words(mr.Job):
     def prints(self):
         print("environment", sorted(os.environ), os.getcwd())
         print("pid", os.getpid(), os.environ.get("GREETING"))
+
+    def silences(self):
+        sys.stdout.close()
 
     def reducer(self, word, counts):
         yield word, sum(counts)
@@ -325,6 +331,36 @@ def test_input_that_cannot_be_read_is_not_the_users_fault(bench: Bench) -> None:
 def test_code_that_is_not_there_is_a_fault_of_the_node(bench: Bench) -> None:
     report = bench.run(bench.order(digest="0" * 64))
     assert "no such file" in failed(report, FailureKind.NODE).text
+
+
+def test_a_task_may_close_what_it_prints_to(bench: Bench) -> None:
+    assert isinstance(bench.run(bench.order("silences")), AttemptSucceeded)
+
+
+def test_a_run_that_cannot_be_kept_is_a_fault_of_the_node(bench: Bench) -> None:
+    shutil.rmtree(bench.scratch / "runs")
+    assert "runs" in failed(bench.run(bench.order()), FailureKind.NODE).text
+
+
+def test_a_process_that_cannot_be_started_is_a_fault_of_the_node(
+    bench: Bench, tmp_path: Path
+) -> None:
+    pool = ProcessPool(tmp_path / "pool", 0, 1)
+    shutil.rmtree(tmp_path / "pool")
+    run = AttemptRun(bench.order(), tmp_path / "attempt", bench.storage)
+    report = run.run(pool, bench.executor._files, bench.executor._runs)
+    assert "no task process can be started" in failed(report, FailureKind.NODE).text
+    assert not (tmp_path / "attempt").exists()
+    pool.close()
+
+
+def test_a_process_whose_worker_hangs_up_ends(tmp_path: Path) -> None:
+    child = TaskChild.start(tmp_path / "task")
+    child.channel.receive()
+    child.channel.hang_up()
+    while child.alive:
+        time.sleep(0.01)
+    assert child.kill() == "exited with status 0"
 
 
 def test_a_new_executor_kills_what_an_earlier_one_left(bench: Bench) -> None:
