@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
+from itertools import islice
 
 from mapreduce.limits import (
     ATTEMPT_LEASE_NS,
@@ -40,6 +41,7 @@ from mapreduce.master.transitions import JobPhase
 from mapreduce.wire import TaskKind
 
 ANY_RACK = ""
+FIRST_LOOK_TASKS = 16
 
 
 def unlocated(state: State, limit: int, now_ns: int) -> list[tuple[Job, Task]]:
@@ -187,12 +189,20 @@ class Assignment:
 
     def _place_other_maps(self, job: Job, until: int) -> None:
         avoided = self._avoided(job)
-        for task in list(job.waiting[TaskKind.MAP].window()):
+        for task in self._head(job) if self._free else ():
             if self._launched >= until or not self._free:
                 return
             found = self._further(reach(task, self._staff, self._now_ns), avoided)
             if found is not None:
                 self._launch(job, task, *found)
+
+    @staticmethod
+    def _head(job: Job) -> Iterator[Task]:
+        """The maps at the head of the queue, which may leave it meanwhile. Most often one of the
+        first will do; those that did not come again."""
+        waiting = job.waiting[TaskKind.MAP]
+        yield from list(islice(waiting.window(), FIRST_LOOK_TASKS))
+        yield from list(waiting.window())
 
     def _further(self, may: Reach, avoided: frozenset[str]) -> tuple[Worker, str, str] | None:
         """A worker with room within reach."""

@@ -28,6 +28,7 @@ from statistics import median_low
 
 from mapreduce.limits import (
     BACKUP_AFTER_NS,
+    BACKUPS_PER_STEP,
     BACKUPS_PERCENT,
     SLOW_WORKER_PERCENT,
 )
@@ -66,36 +67,23 @@ def stragglers(state: State, now_ns: int) -> list[Straggler]:
     return sorted(found, key=lambda slow: (-slow.left_ns, slow.attempt.id))
 
 
-def host_for(slow: Straggler, workers: list[Worker], avoided: frozenset[str]) -> Worker | None:
-    """The worker for its backup, the one with most room; None if none is fit.
-
-    ``avoided`` are those that run slow attempts.
-    """
+def choose(state: State, workers: list[Worker], now_ns: int) -> Iterator[tuple[Job, Task, Worker]]:
+    """The backups to start now, one after the other; each must be started before the next.
+    ``workers`` have room, those with most of it first."""
+    room = min(may_start(state), BACKUPS_PER_STEP)
+    slow = stragglers(state, now_ns) if room > 0 and workers else []
+    slow_workers = {straggler.attempt.worker for straggler in slow}
     fit = [
         worker
         for worker in workers
-        if worker.room > 0
-        and worker.name != slow.attempt.worker
-        and worker.name not in avoided
-        and worker.pace_percent < SLOW_WORKER_PERCENT
+        if worker.name not in slow_workers and worker.pace_percent < SLOW_WORKER_PERCENT
     ]
-    return min(fit, key=lambda worker: (-worker.room, worker.name), default=None)
-
-
-def choose(state: State, workers: list[Worker], now_ns: int) -> Iterator[tuple[Job, Task, Worker]]:
-    """The backups to start now, one after the other; each must be started before the next."""
-    room = may_start(state)
-    if room < 1 or not workers:
-        return
-    slow = stragglers(state, now_ns)
-    slow_workers = frozenset(straggler.attempt.worker for straggler in slow)
     for straggler in slow:
-        if straggler.task.backup is not None:
-            continue
-        avoided = slow_workers | avoided_by(straggler.job, state, now_ns)
-        worker = host_for(straggler, workers, avoided)
-        if worker is not None:
-            yield straggler.job, straggler.task, worker
+        avoided = avoided_by(straggler.job, state, now_ns)
+        hosts = (worker for worker in fit if worker.room > 0 and worker.name not in avoided)
+        host = next(hosts, None) if straggler.task.backup is None else None
+        if host is not None:
+            yield straggler.job, straggler.task, host
             room -= 1
         if room < 1:
             return
@@ -114,14 +102,16 @@ def _of_kind(job: Job, kind: TaskKind, now_ns: int) -> Iterator[Straggler]:
         return
     if kind is TaskKind.REDUCE and not job.maps_done:
         return
-    ages = [(attempt, now_ns - job.began_ns(attempt)) for attempt in job.attempts(kind)]
-    expected = [_expected_ns(attempt, age_ns) for attempt, age_ns in ages]
-    typical_ns = _typical_ns(job, kind, expected)
-    for (attempt, age_ns), whole_ns in zip(ages, expected, strict=True):
-        left_ns = whole_ns - age_ns
-        is_slow = whole_ns >= 2 * typical_ns and left_ns > typical_ns
-        if age_ns >= BACKUP_AFTER_NS and is_slow:
-            yield Straggler(job, job.tasks(kind)[attempt.id.index], attempt, left_ns)
+    typical_ns = _typical_ns(job, kind, now_ns)
+    latest_ns = now_ns - BACKUP_AFTER_NS
+    for attempt in job.running.values():
+        if attempt.started_ns > latest_ns or attempt.id.kind is not kind:
+            continue
+        age_ns = now_ns - job.began_ns(attempt)
+        if age_ns >= BACKUP_AFTER_NS and age_ns >= 2 * typical_ns * attempt.fraction:
+            left_ns = _expected_ns(attempt, age_ns) - age_ns
+            if left_ns > typical_ns:
+                yield Straggler(job, job.tasks(kind)[attempt.id.index], attempt, left_ns)
 
 
 def _expected_ns(attempt: Attempt, age_ns: int) -> int:
@@ -129,8 +119,13 @@ def _expected_ns(attempt: Attempt, age_ns: int) -> int:
     return int(age_ns / attempt.fraction) if attempt.fraction > 0 else NEVER_NS
 
 
-def _typical_ns(job: Job, kind: TaskKind, expected: list[int]) -> int:
+def _typical_ns(job: Job, kind: TaskKind, now_ns: int) -> int:
     """What an attempt takes; ``NEVER_NS`` when there is nothing to compare with."""
     if job.timed[kind]:
         return job.done_ns[kind] // job.timed[kind]
-    return median_low([e for e in expected if e < NEVER_NS] or [NEVER_NS])
+    moving = [
+        _expected_ns(attempt, now_ns - job.began_ns(attempt))
+        for attempt in job.attempts(kind)
+        if attempt.fraction > 0
+    ]
+    return median_low(moving or [NEVER_NS])

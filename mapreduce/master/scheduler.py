@@ -42,6 +42,7 @@ from mapreduce.limits import (
     ATTEMPT_LEASE_NS,
     ATTEMPT_PAUSE_NS,
     LOCATE_AGAIN_NS,
+    ROWS_FORGOTTEN_MAX,
 )
 from mapreduce.master import events as ev
 from mapreduce.master import presence
@@ -271,6 +272,7 @@ class Scheduler:
         if is_sweep:
             self._sweep_ns = now_ns + self._sweep_every_ns
             actions += self._sweep(now_ns)
+            self.state.clear_away(ROWS_FORGOTTEN_MAX)
         if self.state.resume(now_ns) or (is_sweep and self.state.free):
             self._assign_ns = now_ns
         if self._assign_ns is not None and now_ns >= self._assign_ns:
@@ -309,7 +311,11 @@ class Scheduler:
             if not worker.dead and now_ns - worker.seen_ns >= self._dead_ns:
                 actions += presence.worker_lost(self.state, worker, "is silent", now_ns)
                 self._assign_ns = now_ns
+            if now_ns < worker.lease_ns:
+                continue
             ended = [a for a in worker.running.values() if a.lease_ns <= now_ns]
+            leases = [a.lease_ns for a in worker.running.values() if a.lease_ns > now_ns]
+            worker.lease_ns = min(leases, default=now_ns + ATTEMPT_LEASE_NS)
             for attempt in ended:
                 actions += presence.attempt_lost(self.state, attempt, "its lease ended", now_ns)
                 actions.append(KillAttempt(attempt.id, worker.name, "its lease ended"))

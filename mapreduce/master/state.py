@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from mapreduce.master.job import Job
-from mapreduce.master.task import Attempt, Task
+from mapreduce.master.task import Attempt, Task, Tasks
 from mapreduce.master.transitions import TaskState
 from mapreduce.wire import AttemptId, TaskKind
 
@@ -36,9 +36,10 @@ class Worker:
     announced since it joined. A worker that the log names and that has not come back since the
     master started is expected: it has no slots. One that is ``leaving`` gets no work any more.
 
-    ``failures`` are those that count against the worker since anything succeeded there, and
-    ``failed_jobs`` whose user code is among them; see ``avoid``. ``pace_percent`` is what attempts
-    take there beside what is typical, see ``backup``.
+    No lease of its attempts ends before ``lease_ns``. ``failures`` are those that count against
+    the worker since anything succeeded there, and ``failed_jobs`` whose user code is among them;
+    see ``avoid``. ``pace_percent`` is what attempts take there beside what is typical, see
+    ``backup``.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Worker:
     failed_jobs: set[str] = field(default_factory=set)
     avoided_why: str = ""
     pace_percent: int = 100
+    lease_ns: int = 0
     running: dict[AttemptId, Attempt] = field(default_factory=dict)
     runs: dict[str, dict[int, int]] = field(default_factory=dict)
     heard: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class State:
         self._here: dict[str, tuple[int, str, str]] = {}
         self._pauses: list[tuple[int, str, TaskKind, int]] = []
         self._jobs_added = 0
+        self._ended: list[Tasks | dict[int, int]] = []
 
     # -- questions
 
@@ -144,8 +147,19 @@ class State:
             self._stop(job, job.tasks(attempt.id.kind)[attempt.id.index], attempt)
             self.note_worker(worker)
         for worker in self.workers.values():
-            worker.runs.pop(job.id, None)
+            held = worker.runs.pop(job.id, None)
+            if held is not None:
+                self._ended.append(held)
         del self.jobs[job.id]
+        self._ended += [job.maps, job.reduces]
+
+    def clear_away(self, rows: int) -> None:
+        """Give back the memory of ended jobs, at most so many rows: all at once takes long."""
+        while self._ended and rows > 0:
+            last = self._ended[-1]
+            rows -= max(1, len(last) if isinstance(last, dict) else last.forget(rows))
+            if isinstance(last, dict) or not last:
+                self._ended.pop()
 
     def note_worker(self, worker: Worker) -> None:
         """What was said about a worker changed: keep the sums over those that are here."""

@@ -104,6 +104,12 @@ class Tasks:
         """Since when they can run (ns, monotonic)."""
         return self._since_ns
 
+    def forget(self, count: int) -> int:
+        """Drop the last tasks, at most so many; how many they were."""
+        before = len(self._made)
+        del self._made[max(0, before - count) :]
+        return before - len(self._made)
+
     def peek(self, index: int) -> Task | None:
         """The task, if anything ever happened to it."""
         return self._made[index]

@@ -367,3 +367,12 @@ def test_state_of_an_ended_job() -> None:
         JobState.FAILED,
         JobState.KILLED,
     }
+
+
+def test_a_lease_is_about_the_word_of_the_worker_and_not_about_progress() -> None:
+    script = Script()
+    script.join("w1")
+    script.job(1, 0)
+    for _ in range(4 * ATTEMPT_LEASE_NS // SECOND_NS):
+        assert script.advance(1) + script.beat("w1", "m0.1") == [], "the same progress each time"
+    assert script.done("m0.1", "w1") == [f"publish {JOB}"]

@@ -203,3 +203,18 @@ def test_a_killed_task_runs_again_and_nothing_is_counted() -> None:
     task = script.state.jobs[JOB].maps[0]
     assert (task.failed, task.faults) == (0, 0)
     assert script.done("m0.3", "w1") == [f"publish {JOB}"]
+
+
+def test_the_memory_of_an_ended_job_is_given_back_in_slices() -> None:
+    script = Script()
+    script.join("w1", slots=9)
+    script.job(3, 1)
+    tasks = script.state.jobs[JOB].maps
+    for index in range(3):
+        script.done(f"m{index}.1", "w1")
+    script.tell(ev.JobKilled(JOB, "enough"))
+    script.state.clear_away(1)
+    script.state.clear_away(2)
+    assert len(tasks) == 1, "the reduce went first"
+    script.advance(1)
+    assert len(tasks) == 0
