@@ -15,7 +15,7 @@ from dfs.namenode.table import Table
 from mapreduce.invariants import CHECKS
 from mapreduce.job import Counters, Failure
 from mapreduce.tables import EPOCH, TABLES, JobRow, get_task, task_key
-from mapreduce.wire import JobState, Locality, PlannedSplit, TaskKind
+from mapreduce.wire import JobEvent, JobState, Locality, PlannedSplit, TaskKind
 
 
 class MasterStarted(Command, frozen=True):
@@ -139,6 +139,23 @@ class TaskFailed(Command, frozen=True):
     failure: Failure | None = None
 
 
+class EventsRecorded(Command, frozen=True):
+    """What happened to a job; the events carry their sequence."""
+
+    TAG = 1040
+    number: int
+    events: tuple[JobEvent, ...]
+
+
+class EventsDropped(Command, frozen=True):
+    """The events of an ended job from sequence ``first`` up to ``last`` are forgotten."""
+
+    TAG = 1041
+    number: int
+    first: int
+    last: int
+
+
 def _apply(table: Table, index: int, command: Any) -> None:
     match command:
         case MasterStarted():
@@ -188,6 +205,13 @@ def _apply(table: Table, index: int, command: Any) -> None:
             _change_job(table, command.number, dropped=True)
         case RowsDropped():
             _drop_rows(table, command)
+        case EventsRecorded():
+            for event in command.events:
+                key = pair_key(command.number, event.sequence)
+                table.put("events", key, msgspec.msgpack.encode(event))
+        case EventsDropped():
+            for sequence in range(command.first, command.last + 1):
+                table.delete("events", pair_key(command.number, sequence))
         case _:
             raise AssertionError(f"{command!r} at {index} is no command of module mapreduce")
 
@@ -254,6 +278,8 @@ MODULE = Module(
         OutputDropped,
         RowsDropped,
         TaskFailed,
+        EventsRecorded,
+        EventsDropped,
     ),
     tables=TABLES,
     apply=_apply,

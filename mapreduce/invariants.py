@@ -16,11 +16,12 @@ from dfs.namenode.keys import number_key, number_of, pair_key, second_of
 from dfs.namenode.module import RowCheck
 from dfs.namenode.problem import NUMBER_BYTES, RowError, Rows
 from mapreduce.tables import EPOCH, KINDS, TASK_KEY_BYTES, JobRow, TaskRow, task_of
-from mapreduce.wire import JobState, PlannedSplit, TaskKind
+from mapreduce.wire import JobEvent, JobState, PlannedSplit, TaskKind
 
 Found = Iterator[tuple[int, str]]
 
 _split_decoder = msgspec.msgpack.Decoder(PlannedSplit)
+_event_decoder = msgspec.msgpack.Decoder(JobEvent)
 
 
 def _job(rows: Rows, key: bytes) -> JobRow | None:
@@ -90,6 +91,19 @@ def _check_task(rows: Rows, key: bytes, value: bytes) -> Found:
         )
 
 
+def _check_event(rows: Rows, key: bytes, value: bytes) -> Found:
+    """An event, its sequence, and its job."""
+    if len(key) != 2 * NUMBER_BYTES:
+        raise RowError("events", key, "the key is no job with a sequence")
+    number, sequence = number_of(key), second_of(key)
+    try:
+        event = _event_decoder.decode(value)
+    except msgspec.DecodeError as error:
+        raise RowError("events", key, str(error)) from error
+    if event.sequence != sequence or _job(rows, number_key(number)) is None:
+        yield 46, f"event {sequence} of job number {number} says {event.sequence}, or has no job"
+
+
 def _check_master(rows: Rows, key: bytes, value: bytes) -> Found:
     """The master's counter."""
     if key != EPOCH or len(value) != NUMBER_BYTES or number_of(value) < 1:
@@ -101,5 +115,6 @@ CHECKS: dict[str, RowCheck] = {
     "jobs": _check_job,
     "splits": _check_split,
     "tasks": _check_task,
+    "events": _check_event,
     "master": _check_master,
 }

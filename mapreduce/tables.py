@@ -6,6 +6,7 @@ table    key                                  row
 jobs     job number u64                       JobRow
 splits   job number u64, index u64            PlannedSplit: the input of one map
 tasks    job number u64, kind u8, index u64   TaskRow: a task of which an attempt started
+events   job number u64, sequence u64         JobEvent: what happened to a job, from 1 on
 master   name                                 one integer each
 =======  ===================================  =============================================
 
@@ -24,7 +25,7 @@ from dfs.namenode.table import Table
 from mapreduce.job import Counters, Failure, JobSpec
 from mapreduce.wire import JobOptions, JobState, Locality, TaskKind
 
-TABLES = ("jobs", "splits", "tasks", "master")
+TABLES = ("jobs", "splits", "tasks", "events", "master")
 EPOCH = b"epoch"
 KINDS = (TaskKind.MAP, TaskKind.REDUCE)
 

@@ -9,9 +9,11 @@ from cli.invocation import Invocation
 from dfs.wire.codec import Message
 from mapreduce.runners import asking
 from mapreduce.wire import (
+    EventList,
     JobList,
     JobNews,
     JobReport,
+    ListEvents,
     ListJobs,
     ListTasks,
     TaskKind,
@@ -47,6 +49,16 @@ def jobs(call: Invocation, ended_too: bool) -> Iterator[JobReport]:
         if not page.more:
             return
         before = page.jobs[-1].job
+
+
+def events(call: Invocation, job: str, task: str = "", cursor: int = 0) -> Iterator[EventList]:
+    """The pages of a job's events after ``cursor``, up to what there is now; see ListEvents."""
+    while True:
+        page = ask(call, ListEvents(job, cursor, task), EventList)
+        yield page
+        if not page.more:
+            return
+        cursor = page.cursor
 
 
 def tasks(call: Invocation, job: str, kind: TaskKind) -> Iterator[TaskReport]:

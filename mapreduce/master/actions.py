@@ -80,11 +80,24 @@ class ForgetMapOutput:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Something happened to a job that people who watch it want to know."""
+    """Something happened to a job: it is recorded, and those who watch hear of it. ``attempt``
+    and ``worker`` are those it happened to."""
 
     job: str
     kind: str
     text: str
+    attempt: AttemptId | None = None
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkProgress:
+    """An attempt runs long: record how far it is. ``fraction`` is between 0 and 1."""
+
+    attempt: AttemptId
+    worker: str
+    fraction: float
+    records: int
 
 
 Action: TypeAlias = (
@@ -96,4 +109,5 @@ Action: TypeAlias = (
     | EndJob
     | ForgetMapOutput
     | Tell
+    | MarkProgress
 )

@@ -22,8 +22,8 @@ from mapreduce.limits import (
     LAUNCHES_PER_STEP,
     REDUCES_START_PERCENT,
 )
-from mapreduce.master import backup
-from mapreduce.master.actions import Action, BeginJob, KillAttempt, LaunchAttempt
+from mapreduce.master import backup, presence
+from mapreduce.master.actions import Action, BeginJob, LaunchAttempt
 from mapreduce.master.avoid import NOBODY, avoided_by
 from mapreduce.master.job import Job
 from mapreduce.master.policy import (
@@ -308,8 +308,7 @@ class Assignment:
 
     def _kill(self, attempt: Attempt) -> None:
         reason = "a map whose output was lost needs the slot"
-        self._state.end(attempt, "killed", self._now_ns)
-        self._actions.append(KillAttempt(attempt.id, attempt.worker, reason))
+        self._actions += presence.kill(self._state, attempt, reason, self._now_ns)
 
 
 def _may_start_early(job: Job) -> bool:

@@ -1,9 +1,10 @@
 """The life of a job outside the scheduler: from its submission to the last of its rows.
 
 A job is submitted, gets its splits in pages, and is started; then the scheduler has it until it
-ends. What nobody comes back for is cleared away: a job that is not started in time, the parts
-of a job without output path that nobody drops, the rows of the oldest ended jobs. These times
-are soft and begin anew with the master.
+ends. What nobody comes back for is cleared away: a job that is not started in time, the parts of a
+job without output path that nobody drops, the rows of jobs that ended a week ago and, when too many
+have ended, of the oldest. These times are soft; those of parts and of jobs that were not started
+begin anew with the master.
 
 A bundle lives as long as the rows of a job that names it. It is looked for when a job is
 submitted, in the decision that makes the row, so it cannot go before its job: a client that
@@ -13,6 +14,7 @@ reused one which was about to go is told ``NotFound``, and uploads it again.
 from __future__ import annotations
 
 from collections import Counter, deque
+from typing import NamedTuple
 
 from dfs.errors import BadArgument, Exists, NotFound, Unavailable
 from dfs.events import Now
@@ -29,6 +31,7 @@ from mapreduce.commands import (
 )
 from mapreduce.job import check_partitions, check_priority
 from mapreduce.limits import (
+    JOB_KEEP_NS,
     JOB_OUTPUT_KEEP_NS,
     JOB_START_DEADLINE_NS,
     JOBS_ACTIVE_MAX,
@@ -38,6 +41,7 @@ from mapreduce.limits import (
 )
 from mapreduce.master import events as ev
 from mapreduce.master.commit import Totals, job_folder, output_folder
+from mapreduce.master.history import drop_slice
 from mapreduce.master.reports import committed_totals
 from mapreduce.master.rows import (
     all_jobs,
@@ -62,6 +66,14 @@ from mapreduce.wire import (
 )
 
 
+class Tidied(NamedTuple):
+    """What clears something away; the job that failed by it, the one whose last row goes, or ''."""
+
+    commands: list[Command]
+    failed: str = ""
+    forgotten: str = ""
+
+
 class JobBook:
     """See the module's text."""
 
@@ -70,13 +82,13 @@ class JobBook:
         self._tokens: dict[bytes, str] = {}
         self._totals: dict[str, Totals] = {}
         self._expires: dict[str, int] = {}
-        self._ended: deque[str] = deque()
+        self._ended: deque[tuple[str, int]] = deque()
         self._bundles: Counter[str] = Counter()
         for number, row in all_jobs(table):
             self._bundles[row.spec.bundle] += 1
             self._tokens[row.token] = row.job
             if row.state.is_final:
-                self._file_away(row.job, row.keeps_output, now)
+                self._file_away(row.job, row.keeps_output, now, now.wall_ns - row.ended_ns)
             elif row.ready:
                 self._totals[row.job] = committed_totals(table, number)
             else:
@@ -195,8 +207,8 @@ class JobBook:
         self._expires.pop(job, None)
         self._file_away(job, keeps_output, now)
 
-    def _file_away(self, job: str, keeps_output: bool, now: Now) -> None:
-        self._ended.append(job)
+    def _file_away(self, job: str, keeps_output: bool, now: Now, age_ns: int = 0) -> None:
+        self._ended.append((job, now.mono_ns + JOB_KEEP_NS - max(0, age_ns)))
         if keeps_output:
             self._expires[job] = now.mono_ns + JOB_OUTPUT_KEEP_NS
 
@@ -218,34 +230,39 @@ class JobBook:
 
     # -- time
 
-    def tidy(self, view: View, now: Now) -> tuple[list[Command], str]:
-        """Clear away one thing that is due; the job whose last row goes, or ''."""
+    def tidy(self, view: View, now: Now) -> Tidied:
+        """Clear away one thing that is due."""
         for job, expires_ns in self._expires.items():
             if expires_ns <= now.mono_ns:
-                return self._expire(view, job, now), ""
-        if len(self._ended) > JOBS_ENDED_KEPT:
-            return self._forget(view, self._ended[0], now)
-        return [], ""
+                return self._expire(view, job, now)
+        forget_ns = self._forget_ns()
+        if forget_ns is not None and forget_ns <= now.mono_ns:
+            return self._forget(view, self._ended[0][0], now)
+        return Tidied([])
 
-    def _expire(self, view: View, job: str, now: Now) -> list[Command]:
+    def _expire(self, view: View, job: str, now: Now) -> Tidied:
         _, row = must_job(view.table, job)
         if row.state.is_final:
-            return self.drop_output(view, job, now)
-        return self.cancel(view, job, JobState.FAILED, "it was not started in time", now)
+            return Tidied(self.drop_output(view, job, now))
+        why = "it was not started in time"
+        return Tidied(self.cancel(view, job, JobState.FAILED, why, now), failed=job)
 
-    def _forget(self, view: View, job: str, now: Now) -> tuple[list[Command], str]:
+    def _forget(self, view: View, job: str, now: Now) -> Tidied:
         """Drop a slice of an ended job's rows; its parts go with the first one."""
         number, row = must_job(view.table, job)
+        events = drop_slice(view.table, number)
+        if events:
+            return Tidied([*self.drop_output(view, job, now), *events])
         splits = split_indexes(view.table, number, ROWS_DROPPED_MAX)
         tasks = task_keys(view.table, number, ROWS_DROPPED_MAX - len(splits))
         whole = len(splits) + len(tasks) < ROWS_DROPPED_MAX
         commands = self.drop_output(view, job, now)
         commands.append(RowsDropped(number, tuple(splits), tuple(tasks), whole))
         if not whole:
-            return commands, ""
+            return Tidied(commands)
         self._ended.popleft()
         self._tokens.pop(row.token, None)
-        return commands + self._release(view, row.spec.bundle, now), job
+        return Tidied(commands + self._release(view, row.spec.bundle, now), forgotten=job)
 
     def _release(self, view: View, bundle: str, now: Now) -> list[Command]:
         """One job less names this bundle; without any it goes."""
@@ -257,9 +274,15 @@ class JobBook:
 
     def next_deadline(self) -> int | None:
         """When ``tidy`` has something to do (ns, monotonic)."""
+        times = [*self._expires.values()]
+        forget_ns = self._forget_ns()
+        return min(times if forget_ns is None else [*times, forget_ns], default=None)
+
+    def _forget_ns(self) -> int | None:
+        """When the oldest ended job goes (ns, monotonic)."""
         if len(self._ended) > JOBS_ENDED_KEPT:
             return 0
-        return min(self._expires.values(), default=None)
+        return self._ended[0][1] if self._ended else None
 
 
 def _submitted(row: JobRow, known: tuple[ev.KnownTask, ...] = ()) -> ev.JobSubmitted:

@@ -9,6 +9,7 @@ from dfs.wire.common import Ok
 from mapreduce.master import events as ev
 from mapreduce.master import questions
 from mapreduce.master.commit import output_folder
+from mapreduce.master.history import STATE
 from mapreduce.master.rows import resolve
 from mapreduce.master.turn import Turn
 from mapreduce.wire import (
@@ -19,6 +20,7 @@ from mapreduce.wire import (
     JobSubmitted,
     KillJob,
     KillTask,
+    ListEvents,
     ListJobs,
     ListTasks,
     ListWorkers,
@@ -37,6 +39,7 @@ WORDS: frozenset[type[Message]] = frozenset(
         KillJob,
         KillTask,
         ListTasks,
+        ListEvents,
         ListWorkers,
         DropOutput,
     }
@@ -63,6 +66,7 @@ def hear(turn: Turn, origin: Origin, message: Message) -> Message | None:
             started, commands = book.start(turn.view, message)
             turn.decision.commands += commands
             if started is not None:
+                turn.record(started.job, turn.event(STATE, JobState.QUEUED))
                 turn.schedule(started)
             return Ok()
         case KillJob():
@@ -81,6 +85,8 @@ def hear(turn: Turn, origin: Origin, message: Message) -> Message | None:
             return questions.job_list(turn, message)
         case ListTasks():
             return questions.task_list(turn, message)
+        case ListEvents():
+            return questions.event_list(turn, message)
         case ListWorkers():
             return questions.worker_list(turn)
         case _:
@@ -95,6 +101,7 @@ def _kill(turn: Turn, text: str, reason: str) -> None:
         turn.decision.commands += turn.parts.book.cancel(
             turn.view, row.job, JobState.KILLED, reason, turn.now
         )
+        turn.record(row.job, turn.event(STATE, JobState.KILLED))
 
 
 def _kill_task(turn: Turn, word: KillTask, reason: str) -> None:

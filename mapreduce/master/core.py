@@ -29,12 +29,14 @@ from mapreduce.master import actions as ac
 from mapreduce.master import clients, commit, orders, questions, workers
 from mapreduce.master import events as ev
 from mapreduce.master.book import JobBook
+from mapreduce.master.history import MASTER_STARTED, STATE
 from mapreduce.master.rows import must_job
 from mapreduce.master.scheduler import Scheduler
 from mapreduce.master.state import State
 from mapreduce.master.storage import Storage
 from mapreduce.master.turn import Parts, Turn
 from mapreduce.tables import EPOCH
+from mapreduce.wire import JobState
 
 
 class MasterCore:
@@ -75,13 +77,15 @@ class MasterCore:
                 self._parts.watch.gone(event.link)
             case _:
                 pass
-        return turn.decision
+        return turn.finish()
 
     def _turn(self, view: View, now: Now) -> Turn:
         turn = Turn(self._parts, view, now)
         if not self._epoch_logged:
             self._epoch_logged = True
             turn.decision.commands.append(MasterStarted(self._parts.epoch))
+            for job in self.state.jobs:
+                turn.record(job, turn.event(MASTER_STARTED, "the master started anew"))
         return turn
 
     def _receive(self, turn: Turn, origin: Origin, message: Message) -> None:
@@ -111,10 +115,12 @@ class MasterCore:
         if self._parts.to_publish:
             self._publish(turn, self._parts.to_publish.popleft())
         else:
-            commands, forgotten = self._parts.book.tidy(view, now)
-            turn.decision.commands += commands
-            self._parts.watch.forget(forgotten)
-        return turn.decision
+            tidied = self._parts.book.tidy(view, now)
+            turn.decision.commands += tidied.commands
+            if tidied.failed:
+                turn.record(tidied.failed, turn.event(STATE, JobState.FAILED))
+            self._parts.history.forget(tidied.forgotten)
+        return turn.finish()
 
     def _locate(self, turn: Turn) -> None:
         """Look up where the input of the next maps lies."""

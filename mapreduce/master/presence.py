@@ -114,13 +114,15 @@ def attempt_lost(state: State, attempt: Attempt, reason: str, now_ns: int) -> li
     """An attempt is given up; it is nobody's fault."""
     state.end(attempt, "lost", now_ns)
     text = f"{attempt.id} on {attempt.worker} is lost: {reason}"
-    return [Tell(attempt.id.job, "attempt_lost", text)]
+    return [Tell(attempt.id.job, "attempt_lost", text, attempt.id, attempt.worker)]
 
 
 def kill(state: State, attempt: Attempt, reason: str, now_ns: int) -> list[Action]:
     """An attempt is not wanted any more."""
     state.end(attempt, "killed", now_ns)
-    return [KillAttempt(attempt.id, attempt.worker, reason)]
+    text = f"{attempt} is given up: {reason}"
+    told = Tell(attempt.id.job, "attempt_killed", text, attempt.id, attempt.worker)
+    return [told, KillAttempt(attempt.id, attempt.worker, reason)]
 
 
 def outputs_lost(state: State, runs: Iterable[AttemptId], reason: str) -> list[Action]:
@@ -132,9 +134,10 @@ def outputs_lost(state: State, runs: Iterable[AttemptId], reason: str) -> list[A
             continue
         job, task = found
         if task.state is TaskState.DONE and task.done == run.attempt and job.needs_runs:
-            text = f"the output of {run} on {task.worker} is lost: {reason}"
+            worker = task.worker
+            text = f"the output of {run} on {worker} is lost: {reason}"
             state.lose_output(job, task)
-            actions.append(Tell(job.id, "map_output_lost", text))
+            actions.append(Tell(job.id, "map_output_lost", text, run, worker))
     return actions
 
 

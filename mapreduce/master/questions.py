@@ -10,19 +10,22 @@ import msgspec
 from dfs.errors import NotFound
 from dfs.events import Action, Origin, Reply
 from mapreduce.limits import LIST_MAX_BYTES, LIST_MAX_ROWS
-from mapreduce.master import reports
+from mapreduce.master import history, reports
 from mapreduce.master.avoid import explain
 from mapreduce.master.rows import get_job, jobs_before, resolve
 from mapreduce.master.state import State
 from mapreduce.master.transitions import TaskState
 from mapreduce.master.turn import Turn, WorkerLink
+from mapreduce.master.watch import NEWS
 from mapreduce.tables import JobRow
 from mapreduce.wire import (
     ROWS_PER_PAGE,
+    EventList,
     FindRuns,
     JobList,
     JobNews,
     JobReport,
+    ListEvents,
     ListJobs,
     ListTasks,
     RunLocation,
@@ -36,11 +39,11 @@ from mapreduce.wire import (
 def watch(turn: Turn, origin: Origin, word: WatchJob) -> JobNews | None:
     """The news of a job; None when the request waits for some."""
     _, row = resolve(turn.view.table, word.job)
-    events, _ = turn.parts.watch.since(row.job, word.cursor)
-    if not events and not row.state.is_final and word.wait_ns > 0:
-        turn.parts.watch.wait(origin, row.job, word, turn.now)
+    page = _since(turn, row, word.cursor)
+    if not page.events and not page.more and not row.state.is_final and word.wait_ns > 0:
+        turn.parts.watch.wait(origin, row.job, page.cursor, word.wait_ns, turn.now)
         return None
-    return _news(turn, row, word.cursor)
+    return _news(turn, row, page)
 
 
 def answer_watchers(turn: Turn) -> list[Action]:
@@ -49,21 +52,36 @@ def answer_watchers(turn: Turn) -> list[Action]:
     for watcher in turn.parts.watch.take_due(turn.now):
         found = get_job(turn.view.table, watcher.job)
         if found is not None:
-            answers.append(Reply(watcher.origin, _news(turn, found[1], watcher.cursor)))
+            page = _since(turn, found[1], watcher.cursor)
+            answers.append(Reply(watcher.origin, _news(turn, found[1], page)))
     return answers
 
 
-def _news(turn: Turn, row: JobRow, cursor: int) -> JobNews:
-    events, after = turn.parts.watch.since(row.job, cursor)
+def _since(turn: Turn, row: JobRow, cursor: int) -> history.Page:
+    """The news after a cursor. One of a log that is gone is beyond the end and sees everything."""
+    known = cursor <= history.last_sequence(turn.view.table, row.job)
+    return history.read(turn.view.table, row.job, cursor if known else 0, NEWS)
+
+
+def _news(turn: Turn, row: JobRow, page: history.Page) -> JobNews:
     job = turn.parts.scheduler.state.jobs.get(row.job)
     failure = job.failure if job is not None else row.failure
-    return JobNews(_report(turn, row), reports.progress(row, job), events, after, failure)
+    return JobNews(
+        _report(turn, row), reports.progress(row, job), page.events, page.cursor, failure
+    )
 
 
 def _report(turn: Turn, row: JobRow) -> JobReport:
     job = turn.parts.scheduler.state.jobs.get(row.job)
     totals = turn.parts.book.totals(row.job) if job is not None else None
     return reports.job_report(row, job, totals)
+
+
+def event_list(turn: Turn, word: ListEvents) -> EventList:
+    """A page of a job's events."""
+    _, row = resolve(turn.view.table, word.job)
+    page = history.read(turn.view.table, row.job, word.cursor, task=word.task)
+    return EventList(row.job, page.events, page.cursor, page.more, row.state.is_final)
 
 
 def job_list(turn: Turn, word: ListJobs) -> JobList:

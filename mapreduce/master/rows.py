@@ -29,6 +29,11 @@ def job_id(number: int, wall_ns: int) -> str:
     return f"j-{day:%Y%m%d}-{number:04d}"
 
 
+def number_in(job: str) -> int:
+    """The number of a job by its full id."""
+    return int(job.rpartition("-")[2])
+
+
 def next_number(table: Table) -> int:
     """The number that the next job gets."""
     last = table.last("jobs", _ABOVE_ALL)

@@ -42,6 +42,7 @@ from mapreduce.limits import (
     ATTEMPT_LEASE_NS,
     ATTEMPT_PAUSE_NS,
     LOCATE_AGAIN_NS,
+    PROGRESS_MARK_NS,
     ROWS_FORGOTTEN_MAX,
 )
 from mapreduce.master import events as ev
@@ -50,6 +51,7 @@ from mapreduce.master.actions import (
     Action,
     EndJob,
     KillAttempt,
+    MarkProgress,
     PublishOutput,
     Tell,
 )
@@ -200,17 +202,22 @@ class Scheduler:
             attempt = worker.running.get(progress.attempt)
             if attempt is not None:
                 attempt.lease_ns = now_ns + ATTEMPT_LEASE_NS
-                self._note_progress(attempt, progress)
+                actions += self._note_progress(attempt, progress, now_ns)
             elif not presence.is_committed(self.state, progress.attempt):
                 actions.append(KillAttempt(progress.attempt, worker.name, "it was given up"))
         return actions
 
     @staticmethod
-    def _note_progress(attempt: Attempt, progress: AttemptProgress) -> None:
+    def _note_progress(attempt: Attempt, progress: AttemptProgress, now_ns: int) -> list[Action]:
+        """Take in how far an attempt is; a long one leaves a mark now and then."""
         if attempt.state is AttemptState.LAUNCHED:
             attempt.move("progressed")
         attempt.records, attempt.fraction = progress.records, progress.fraction
         attempt.status = progress.status
+        if now_ns - max(attempt.started_ns, attempt.marked_ns) < PROGRESS_MARK_NS:
+            return []
+        attempt.marked_ns = now_ns
+        return [MarkProgress(attempt.id, attempt.worker, attempt.fraction, attempt.records)]
 
     # -- attempts
 
@@ -237,8 +244,6 @@ class Scheduler:
         actions: list[Action] = []
         for attempt in found[1].attempts if found is not None else ():
             if event.attempt.attempt in (0, attempt.id.attempt):
-                text = f"{attempt.id} on {attempt.worker} was {event.reason}"
-                actions.append(Tell(attempt.id.job, "attempt_killed", text))
                 actions += presence.kill(self.state, attempt, event.reason, now_ns)
         return actions
 
@@ -251,12 +256,13 @@ class Scheduler:
         pause_ns = ATTEMPT_PAUSE_NS if event.kind in PAUSED_KINDS else 0
         self.state.end(attempt, "failed", now_ns, pause_ns)
         is_first = not job.error
-        actions: list[Action] = [Tell(job.id, "attempt_failed", told(job, event))]
+        tell = Tell(job.id, "attempt_failed", told(job, event), event.attempt, event.worker)
+        actions: list[Action] = [tell]
         verdict = judge(job, task, event)
         actions.append(record(job, task, event, is_first=is_first))
         if note_failure(self.state, job, event, now_ns):
             text = f"{event.worker} is avoided for a while: too many attempts failed there"
-            actions.append(Tell(job.id, "worker_avoided", text))
+            actions.append(Tell(job.id, "worker_avoided", text, None, event.worker))
         if verdict and job.is_open:
             return [*actions, *self._end_job(job.id, "failed", JobState.FAILED, verdict)]
         return actions + self._cannot_get(event.attempt, event.runs)

@@ -18,7 +18,8 @@ STORY_WORDS = 12
 
 @dataclass(slots=True)
 class Attempt:
-    """An attempt that runs, or ran. ``lease_ns`` is when it is given up without a word."""
+    """An attempt that runs, or ran. ``lease_ns`` is when it is given up without a word,
+    ``marked_ns`` when its progress was last recorded."""
 
     id: AttemptId
     worker: str
@@ -30,6 +31,7 @@ class Attempt:
     records: int = 0
     fraction: float = 0.0
     status: str = ""
+    marked_ns: int = 0
 
     def move(self, word: str) -> None:
         """Follow the table."""

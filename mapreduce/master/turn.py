@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+import msgspec
+
 from dfs.events import Decision, Note, Now, Peer, Role, Send
 from dfs.namenode.module import View
 from dfs.wire.codec import Message
@@ -16,11 +18,18 @@ from mapreduce.master import actions as ac
 from mapreduce.master import commit, orders
 from mapreduce.master import events as ev
 from mapreduce.master.book import JobBook
+from mapreduce.master.history import (
+    ATTEMPT_PROGRESS,
+    ATTEMPT_STARTED,
+    BACKUP_STARTED,
+    STATE,
+    History,
+)
 from mapreduce.master.rows import must_job
 from mapreduce.master.scheduler import Scheduler
 from mapreduce.master.storage import Storage
-from mapreduce.master.watch import Watch
-from mapreduce.wire import ForgetJob, JobState, KillAttempt, WorkerAddress
+from mapreduce.master.watch import NEWS, Watch
+from mapreduce.wire import AttemptId, ForgetJob, JobEvent, JobState, KillAttempt, WorkerAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Parts:
     book: JobBook
     epoch: int
     watch: Watch = field(default_factory=Watch)
+    history: History = field(default_factory=History)
     links: dict[str, WorkerLink] = field(default_factory=dict)
     to_publish: deque[str] = field(default_factory=deque)
 
@@ -57,18 +67,36 @@ class Turn:
         """Write a line to the process's log."""
         self.decision.actions.append(Note(text))
 
+    def record(self, job: str, event: JobEvent) -> None:
+        """Put an event into the log of its job, and wake those who watch it if it is news."""
+        self.parts.history.add(self.view.table, job, event)
+        if event.kind in NEWS:
+            self.parts.watch.wake(job)
+
+    def event(
+        self, kind: str, text: str = "", attempt: AttemptId | None = None, worker: str = ""
+    ) -> JobEvent:
+        """An event of this moment, to be recorded."""
+        name = str(attempt) if attempt is not None else ""
+        return JobEvent(0, self.now.wall_ns, kind, text, name, worker)
+
+    def finish(self) -> Decision:
+        """The decision, whole."""
+        self.decision.commands += self.parts.history.take()
+        return self.decision
+
     def schedule(self, told: ev.Event) -> None:
         """Tell the scheduler something, and do what it wants done."""
         for action in self.parts.scheduler.handle(told, self.now.mono_ns):
             self._carry_out(action)
 
     def _carry_out(self, action: ac.Action) -> None:
-        epoch, watch = self.parts.epoch, self.parts.watch
+        epoch = self.parts.epoch
         match action:
             case ac.BeginJob():
                 number, _ = must_job(self.view.table, action.job)
                 self.decision.commands.append(JobBegan(number, self.now.wall_ns))
-                watch.tell(action.job, "state", JobState.RUNNING, self.now)
+                self.record(action.job, self.event(STATE, JobState.RUNNING))
             case ac.LaunchAttempt():
                 self._launch(action)
             case ac.KillAttempt():
@@ -76,10 +104,15 @@ class Turn:
             case ac.ForgetMapOutput():
                 self._order(action.worker, ForgetJob(epoch, action.job))
             case ac.Tell():
-                watch.tell(action.job, action.kind, action.text, self.now)
+                told = self.event(action.kind, action.text, action.attempt, action.worker)
+                self.record(action.job, told)
                 self.note(f"{action.job}: {action.text.splitlines()[0]}")
+            case ac.MarkProgress():
+                text = f"{action.fraction:.0%} done, {action.records} records"
+                mark = self.event(ATTEMPT_PROGRESS, text, action.attempt, action.worker)
+                self.record(action.attempt.job, mark)
             case ac.RecordFailure():
-                self._record(action)
+                self._record_failure(action)
             case ac.PublishOutput():
                 self.parts.to_publish.append(action.job)
             case ac.EndJob():
@@ -98,9 +131,16 @@ class Turn:
             self.now.wall_ns,
         )
         self.decision.commands.append(started)
+        found = self.parts.scheduler.state.find(attempt)
+        backup = found[1].backup if found is not None else None
+        is_backup = backup is not None and backup.id == attempt
+        kind = BACKUP_STARTED if is_backup else ATTEMPT_STARTED
+        event = self.event(kind, "", attempt, action.worker)
+        placed = msgspec.structs.replace(event, locality=action.locality, miss=action.miss)
+        self.record(attempt.job, placed)
         self._order(action.worker, orders.launch(self.view.table, self.parts.epoch, attempt))
 
-    def _record(self, action: ac.RecordFailure) -> None:
+    def _record_failure(self, action: ac.RecordFailure) -> None:
         number, _ = must_job(self.view.table, action.attempt.job)
         failed = TaskFailed(
             number,
@@ -124,7 +164,7 @@ class Turn:
         )
         keeps_output = end.state is JobState.SUCCEEDED and not row.output
         book.end(end.job, keeps_output, self.now)
-        self.parts.watch.tell(end.job, "state", end.state, self.now)
+        self.record(end.job, self.event(STATE, end.state))
         why = end.error.partition("\n")[0]
         self.note(f"{end.job} {end.state}: {why}" if why else f"{end.job} {end.state}")
         for worker in self.parts.scheduler.state.workers.values():

@@ -1,18 +1,29 @@
-"""Who waits to hear from a job, and what has happened to it. Soft state, bounded.
+"""Who waits to hear from a job. Soft state, bounded.
 
-An answer to a watcher is a report, and a report must show what was decided. So news only
+An answer to a watcher is a report with events, and both must show what was decided. So news only
 marks the job; the answer is made at the next deadline, when the commands are applied.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from dfs.errors import Unavailable
 from dfs.events import Now, Origin
-from mapreduce.limits import EVENTS_KEPT, NEWS_MAX_CHARS, WATCH_MAX_NS, WATCHERS_MAX
-from mapreduce.wire import JobEvent, WatchJob
+from mapreduce.limits import WATCH_MAX_NS, WATCHERS_MAX
+
+NEWS = frozenset(
+    {
+        "state",
+        "attempt_failed",
+        "attempt_lost",
+        "attempt_killed",
+        "map_output_lost",
+        "part_lost",
+        "worker_avoided",
+    }
+)
+"""The kinds of events that a watcher is woken for; the others are the daily round of a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,40 +37,22 @@ class Watcher:
 
 
 class Watch:
-    """The events of the running jobs and everybody who waits for some."""
+    """Everybody who waits for something to happen to a job."""
 
     def __init__(self) -> None:
-        self._events: dict[str, deque[JobEvent]] = {}
         self._watchers: list[Watcher] = []
         self._news: dict[str, None] = {}
 
-    def tell(self, job: str, kind: str, text: str, now: Now) -> None:
-        """Something happened to a job."""
-        events = self._events.setdefault(job, deque(maxlen=EVENTS_KEPT))
-        sequence = events[-1].sequence + 1 if events else 1
-        events.append(JobEvent(sequence, now.wall_ns, kind, text))
+    def wake(self, job: str) -> None:
+        """There is news of a job."""
         self._news[job] = None
 
-    def since(self, job: str, cursor: int) -> tuple[tuple[JobEvent, ...], int]:
-        """A page of the events after a cursor, and the cursor behind them. A cursor of an
-        earlier master is beyond the end and sees everything."""
-        events = self._events.get(job, ())
-        last = events[-1].sequence if events else 0
-        after = cursor if cursor <= last else 0
-        page: list[JobEvent] = []
-        room = NEWS_MAX_CHARS
-        for event in events:
-            if event.sequence > after and room > 0:
-                page.append(event)
-                room -= len(event.text)
-        return tuple(page), page[-1].sequence if page else after
-
-    def wait(self, origin: Origin, job: str, word: WatchJob, now: Now) -> None:
+    def wait(self, origin: Origin, job: str, cursor: int, wait_ns: int, now: Now) -> None:
         """Answer this request later. Raises ``Unavailable`` when too many wait."""
         if len(self._watchers) >= WATCHERS_MAX:
             raise Unavailable(f"{WATCHERS_MAX} requests already wait for jobs; try again")
-        deadline_ns = now.mono_ns + min(max(word.wait_ns, 0), WATCH_MAX_NS)
-        self._watchers.append(Watcher(origin, job, word.cursor, deadline_ns))
+        deadline_ns = now.mono_ns + min(max(wait_ns, 0), WATCH_MAX_NS)
+        self._watchers.append(Watcher(origin, job, cursor, deadline_ns))
 
     def gone(self, link: int) -> None:
         """A connection broke: nobody waits there any more."""
@@ -72,10 +65,6 @@ class Watch:
             self._watchers = [w for w in self._watchers if w not in due]
         self._news.clear()
         return due
-
-    def forget(self, job: str) -> None:
-        """The rows of the job are gone; so are its events."""
-        self._events.pop(job, None)
 
     def next_deadline(self) -> int | None:
         """When somebody is to be answered."""

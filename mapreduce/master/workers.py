@@ -7,6 +7,8 @@ the task is committed to just that attempt: then the first answer was lost, and 
 
 from __future__ import annotations
 
+import msgspec
+
 from dfs.errors import BadArgument, DfsError, NotFound, NotSupported
 from dfs.events import Origin
 from dfs.wire.codec import Message
@@ -16,6 +18,7 @@ from mapreduce.job import StepSpec, part_name
 from mapreduce.limits import SLOTS_MAX, WORKERS_MAX
 from mapreduce.master import commit
 from mapreduce.master import events as ev
+from mapreduce.master.history import ATTEMPT_DONE
 from mapreduce.master.questions import find_runs
 from mapreduce.master.rows import must_job
 from mapreduce.master.turn import Turn, WorkerLink
@@ -26,6 +29,7 @@ from mapreduce.wire import (
     AttemptSucceeded,
     FailureKind,
     FindRuns,
+    JobEvent,
     KillAttempt,
     RegisterWorker,
     RunsLost,
@@ -117,8 +121,19 @@ def _succeeded(turn: Turn, worker: str, word: AttemptSucceeded) -> Message:
         return KillAttempt(parts.epoch, word.attempt, text)
     commit.count_task(parts.book.totals(row.job), turn.view, done)
     turn.decision.commands += commands
+    turn.record(row.job, _done(turn, worker, word))
     turn.schedule(ev.AttemptSucceeded(word.attempt, worker))
     return Ok()
+
+
+def _done(turn: Turn, worker: str, word: AttemptSucceeded) -> JobEvent:
+    return msgspec.structs.replace(
+        turn.event(ATTEMPT_DONE, "", word.attempt, worker),
+        records_in=word.records_in,
+        records_out=word.records_out,
+        output_bytes=word.output_bytes,
+        counters=word.counters,
+    )
 
 
 def _check_files(step: StepSpec, word: AttemptSucceeded) -> None:

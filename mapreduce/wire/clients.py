@@ -78,8 +78,8 @@ class WatchJob(Message, frozen=True):
 
 @message(1005)
 class JobNews(Message, frozen=True):
-    """How the job is, and its events after the cursor; ask again from ``cursor``. Only the
-    newest events are kept. ``progress`` is between 0 and 1. ``failure`` is that of the first
+    """How the job is, and what went wrong or changed after the cursor; ask again from ``cursor``.
+    ``ListEvents`` has all events. ``progress`` is between 0 and 1. ``failure`` is that of the first
     attempt whose user code failed. Sent by: master."""
 
     report: JobReport
@@ -169,3 +169,29 @@ class DropOutput(Message, frozen=True):
     """
 
     job: str
+
+
+@message(1040)
+class ListEvents(Message, frozen=True):
+    """The events of a job after ``cursor``; with ``task`` (``m-00017``) those of this task and of
+    the job as a whole.
+
+    Sent by: client. Answered by: EventList, NotFound.
+    """
+
+    job: str
+    cursor: int = 0
+    task: str = ""
+
+
+@message(1041)
+class EventList(Message, frozen=True):
+    """A page of a job's events in order, perhaps empty; ask again from ``cursor``. ``more``: there
+    are more already. ``ended``: the job has ended, and when there is no more nothing will follow.
+    Sent by: master."""
+
+    job: str
+    events: tuple[JobEvent, ...]
+    cursor: int
+    more: bool
+    ended: bool

@@ -166,14 +166,26 @@ class JobReport(msgspec.Struct, frozen=True):
 
 
 class JobEvent(msgspec.Struct, frozen=True, array_like=True):
-    """Something that happened to a job: ``sequence`` counts from 1 and starts anew when the
-    master does. ``kind``: state, attempt_failed, attempt_lost, attempt_killed, map_output_lost,
-    worker_avoided."""
+    """Something that happened to a job; ``sequence`` counts its events from 1.
+
+    ``kind`` is state, master_started, attempt_started, backup_started, attempt_progress,
+    attempt_done, attempt_failed, attempt_lost, attempt_killed, map_output_lost, worker_avoided or
+    log_full. What concerns an attempt names it (``m-00017.1``) and its worker. ``locality`` and
+    ``miss`` come with a start; records, bytes and counters with a success.
+    """
 
     sequence: int
     wall_ns: int
     kind: str
     text: str
+    attempt: str = ""
+    worker: str = ""
+    locality: str = ""
+    miss: str = ""
+    records_in: int = 0
+    records_out: int = 0
+    output_bytes: int = 0
+    counters: Counters = {}
 
 
 class TaskReport(msgspec.Struct, frozen=True):

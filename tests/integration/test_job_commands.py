@@ -234,6 +234,16 @@ def test_a_job_in_the_background(cluster: ClusterHere, books: list[Path]) -> Non
     assert [task["task"] for task in tasks][:2] == ["m-00000", "m-00001"]
     assert len(tasks) == report["maps"]["total"]
     assert {task["state"] for task in tasks} == {"done"}
+    events = [
+        json.loads(line)
+        for line in cluster.minimr("events", "-f", "--json", job_id).stdout.splitlines()
+    ]
+    assert [event["text"] for event in (events[0], events[-1])] == ["queued", "succeeded"]
+    ended = {event["attempt"] for event in events if event["event"] == "attempt_done"}
+    assert {name.partition(".")[0] for name in ended} == {task["task"] for task in tasks}
+    story = cluster.minimr("why", "@last", "m-1").stdout
+    assert re.search(r"m-00001\.1 started on worker-[123], ", story)
+    assert story.endswith("-> the task is done\n")
 
 
 def test_a_job_that_is_killed(cluster: ClusterHere, books: list[Path]) -> None:
@@ -286,7 +296,7 @@ def test_an_interrupt_kills_the_job_in_the_foreground(
 
 
 def test_questions_about_jobs_that_do_not_exist(cluster: ClusterHere) -> None:
-    for verb in ("status", "wait", "kill", "tasks", "counters"):
+    for verb in ("status", "wait", "kill", "tasks", "counters", "events"):
         assert "j-1" in cluster.minimr(verb, "j-1", code=3).stderr
 
 

@@ -44,6 +44,8 @@ def line(action: ac.Action) -> str:
             return f"tell {action.kind}"
         case ac.RecordFailure():
             return f"record {short(action.attempt)}"
+        case ac.MarkProgress():
+            return f"mark {short(action.attempt)}"
 
 
 class Script:
@@ -76,7 +78,8 @@ class Script:
 
     def _lines(self, actions: list[ac.Action]) -> list[str]:
         self.said += actions
-        return [line(action) for action in actions if not isinstance(action, ac.RecordFailure)]
+        silent = ac.RecordFailure | ac.MarkProgress
+        return [line(action) for action in actions if not isinstance(action, silent)]
 
     def advance(self, seconds: float) -> list[str]:
         """Let time pass second by second; nobody says anything meanwhile."""

@@ -58,7 +58,7 @@ def test_a_slow_map_gets_a_backup_elsewhere_and_the_first_to_end_wins() -> None:
     assert lines == ["launch m3.2 w1"]
     assert second >= OLD_S, "not before it is worth it"
     assert script.second(w1="m3.2=0.9", w2="", w3="", w4="m3.1=0.2") == [], "one is enough"
-    assert script.done("m3.2", "w1") == ["kill m3.1 w4", f"publish {JOB}"]
+    assert script.done("m3.2", "w1") == ["tell attempt_killed", "kill m3.1 w4", f"publish {JOB}"]
     assert script.done("m3.1", "w4") == [], "the loser changes nothing"
     assert script.state.backups == 0
 
@@ -66,7 +66,7 @@ def test_a_slow_map_gets_a_backup_elsewhere_and_the_first_to_end_wins() -> None:
 def test_the_first_attempt_may_win_too() -> None:
     script = slow_map()
     wait_for_backup(script)
-    assert script.done("m3.1", "w4") == ["kill m3.2 w1", f"publish {JOB}"]
+    assert script.done("m3.1", "w4") == ["tell attempt_killed", "kill m3.2 w1", f"publish {JOB}"]
 
 
 @pytest.mark.parametrize("first_dies", [True, False])

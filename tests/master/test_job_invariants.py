@@ -53,6 +53,18 @@ def task_of_nothing(stage: Stage) -> None:
     put_row(stage.table, "tasks", task_key(1, w.TaskKind.REDUCE, 2), TaskRow(1))
 
 
+def event_elsewhere(stage: Stage) -> None:
+    value = stage.table.get("events", pair_key(1, 1))
+    assert value is not None
+    stage.table.put("events", pair_key(1, 99), value)
+
+
+def event_of_nothing(stage: Stage) -> None:
+    value = stage.table.get("events", pair_key(1, 1))
+    assert value is not None
+    stage.table.put("events", pair_key(7, 1), value)
+
+
 def split_of_nothing(stage: Stage) -> None:
     value = stage.table.get("splits", pair_key(1, 0))
     assert value is not None
@@ -68,6 +80,8 @@ DAMAGES: list[tuple[int, str, Callable[[Stage], object]]] = [
     (1, "a task", lambda s: s.table.put("tasks", MAP, b"\xc1")),
     (1, "a task's key", lambda s: s.table.put("tasks", b"1", b"")),
     (1, "a kind of task", lambda s: s.table.put("tasks", MAP[:8] + b"\7" + MAP[9:], b"")),
+    (1, "an event", lambda s: s.table.put("events", pair_key(1, 1), b"\xc1")),
+    (1, "an event's key", lambda s: s.table.put("events", b"1", b"")),
     (1, "the epoch", lambda s: s.table.put("master", EPOCH, number_key(0))),
     (1, "an unknown counter", lambda s: s.table.put("master", b"other", JOB)),
     (40, "a job's id", lambda s: edit(s, "jobs", JOB, JobRow, job="j-20261121-0002")),
@@ -79,6 +93,8 @@ DAMAGES: list[tuple[int, str, Callable[[Stage], object]]] = [
     (44, "a task of nothing", task_of_nothing),
     (45, "an attempt", lambda s: edit(s, "tasks", MAP, TaskRow, done=9)),
     (45, "a worker", lambda s: edit(s, "tasks", MAP, TaskRow, worker="")),
+    (46, "an event's place", event_elsewhere),
+    (46, "an event's job", event_of_nothing),
 ]
 
 

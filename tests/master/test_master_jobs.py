@@ -48,8 +48,8 @@ def test_the_job_and_its_output_are_one_record(stage: Stage) -> None:
     stage.submit(maps=1)
     stage.run_all()
     names = [[type(command).__name__ for command in commands] for _, commands in stage.records]
-    assert ["FilePut", "Renamed", "JobEnded", "Removed"] in names
-    assert ["Renamed", "TaskDone"] in names
+    assert ["FilePut", "Renamed", "JobEnded", "Removed", "EventsRecorded"] in names
+    assert ["Renamed", "TaskDone", "EventsRecorded"] in names
 
 
 def test_map_only(stage: Stage) -> None:
@@ -273,7 +273,9 @@ def test_jobs_are_found_by_a_unique_beginning(stage: Stage) -> None:
 
 def test_watchers_are_answered_with_the_first_news(stage: Stage) -> None:
     job = stage.submit(maps=1)
-    assert stage.handle(ANNA, w.WatchJob(job, 0, WATCH_MAX_NS)) == []
+    (first,) = stage.handle(ANNA, w.WatchJob(job, 0, WATCH_MAX_NS))
+    assert [event.text for event in first.events] == ["queued"]
+    assert stage.handle(ANNA, w.WatchJob(job, first.cursor, WATCH_MAX_NS)) == []
     stage.join("w1")
     (reply,) = stage.late
     assert isinstance(reply.message, w.JobNews)
@@ -292,12 +294,12 @@ def test_watchers_are_answered_with_the_first_news(stage: Stage) -> None:
     assert [r.message.report.state for r in stage.late] == [w.JobState.SUCCEEDED]
     (news,) = stage.handle(ANNA, w.WatchJob(job, 10**6, WATCH_MAX_NS))
     assert isinstance(news, w.JobNews)
-    assert len(news.events) == 2, "a cursor of an earlier master sees everything"
+    assert len(news.events) == 3, "a cursor of an earlier master sees everything"
 
 
 def test_watchers_whose_link_broke_are_forgotten(stage: Stage) -> None:
     job = stage.submit(maps=1)
-    stage.handle(ANNA, w.WatchJob(job, 0, WATCH_MAX_NS), link=9)
+    stage.handle(ANNA, w.WatchJob(job, 1, WATCH_MAX_NS), link=9)
     stage.take(stage.core.handle(stage.view(), LinkLost(ANNA, 9, "gone"), stage.now))
     stage.join("w1")
     assert stage.late == []

@@ -272,6 +272,7 @@ def test_a_reduce_gives_way_to_a_map_that_it_waits_for() -> None:
     assert script.tell(lost) == [
         "tell map_output_lost",
         "tell map_output_lost",
+        "tell attempt_killed",
         "kill r1.1 w1",
         "launch m1.2 w1",
     ]
