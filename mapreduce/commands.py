@@ -14,7 +14,7 @@ from dfs.namenode.module import Command, Module
 from dfs.namenode.table import Table
 from mapreduce.invariants import CHECKS
 from mapreduce.job import Counters, Failure
-from mapreduce.tables import EPOCH, TABLES, JobRow, get_task, task_key
+from mapreduce.tables import EPOCH, TABLES, JobRow, TaskRow, get_task, task_key
 from mapreduce.wire import JobEvent, JobState, Locality, PlannedSplit, TaskKind
 
 
@@ -68,6 +68,7 @@ class AttemptStarted(Command, frozen=True):
     locality: str
     miss: str
     wall_ns: int
+    step: int = 0
 
 
 class TaskDone(Command, frozen=True):
@@ -86,6 +87,7 @@ class TaskDone(Command, frozen=True):
     output_bytes: int
     counters: Counters
     wall_ns: int
+    step: int = 0
 
 
 class JobEnded(Command, frozen=True):
@@ -137,6 +139,10 @@ class TaskFailed(Command, frozen=True):
     signature: str
     first_error: str = ""
     failure: Failure | None = None
+    step: int = 0
+
+
+TaskCommand = AttemptStarted | TaskDone | TaskFailed
 
 
 class EventsRecorded(Command, frozen=True):
@@ -172,7 +178,7 @@ def _apply(table: Table, index: int, command: Any) -> None:
         case JobBegan():
             _change_job(table, command.number, state=JobState.RUNNING, started_ns=command.wall_ns)
         case AttemptStarted():
-            row = get_task(table, command.number, command.kind, command.index)
+            row = _get_task(table, command)
             changed = msgspec.structs.replace(
                 row,
                 attempts=command.attempt,
@@ -180,7 +186,7 @@ def _apply(table: Table, index: int, command: Any) -> None:
                 last_locality=command.locality,
                 last_miss=command.miss,
             )
-            put_row(table, "tasks", task_key(command.number, command.kind, command.index), changed)
+            _put_task(table, command, changed)
         case TaskDone():
             _finish_task(table, command)
         case TaskFailed():
@@ -224,7 +230,7 @@ def _change_job(table: Table, number: int, **changes: object) -> None:
 
 
 def _finish_task(table: Table, command: TaskDone) -> None:
-    old = get_task(table, command.number, command.kind, command.index)
+    old = _get_task(table, command)
     row = msgspec.structs.replace(
         old,
         done=command.attempt,
@@ -237,19 +243,28 @@ def _finish_task(table: Table, command: TaskDone) -> None:
         output_bytes=command.output_bytes,
         counters=command.counters,
     )
-    put_row(table, "tasks", task_key(command.number, command.kind, command.index), row)
+    _put_task(table, command, row)
+
+
+def _get_task(table: Table, command: TaskCommand) -> TaskRow:
+    return get_task(table, command.number, command.step, command.kind, command.index)
+
+
+def _put_task(table: Table, command: TaskCommand, row: TaskRow) -> None:
+    key = task_key(command.number, command.step, command.kind, command.index)
+    put_row(table, "tasks", key, row)
 
 
 def _count_failure(table: Table, command: TaskFailed) -> None:
     row = msgspec.structs.replace(
-        get_task(table, command.number, command.kind, command.index),
+        _get_task(table, command),
         failed=command.failed,
         faults=command.faults,
         unread=command.unread,
         error=command.error,
         signature=command.signature,
     )
-    put_row(table, "tasks", task_key(command.number, command.kind, command.index), row)
+    _put_task(table, command, row)
     if command.first_error:
         error, failure = command.first_error, command.failure
         _change_job(table, command.number, first_error=error, failure=failure)

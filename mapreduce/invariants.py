@@ -15,7 +15,16 @@ import msgspec
 from dfs.namenode.keys import number_key, number_of, pair_key, second_of
 from dfs.namenode.module import RowCheck
 from dfs.namenode.problem import NUMBER_BYTES, RowError, Rows
-from mapreduce.tables import EPOCH, KINDS, TASK_KEY_BYTES, JobRow, TaskRow, task_of
+from mapreduce.tables import (
+    EPOCH,
+    KINDS,
+    TASK_KEY_BYTES,
+    TASK_KIND_AT,
+    JobRow,
+    TaskRow,
+    task_count,
+    task_of,
+)
 from mapreduce.wire import JobEvent, JobState, PlannedSplit, TaskKind
 
 Found = Iterator[tuple[int, str]]
@@ -75,20 +84,25 @@ def _check_split(rows: Rows, key: bytes, value: bytes) -> Found:
 
 def _check_task(rows: Rows, key: bytes, value: bytes) -> Found:
     """A task, its job, and the attempt it is committed to."""
-    if len(key) != TASK_KEY_BYTES or key[NUMBER_BYTES] >= len(KINDS):
+    if len(key) != TASK_KEY_BYTES or key[TASK_KIND_AT] >= len(KINDS):
         raise RowError("tasks", key, "the key is no task of a job")
-    number, (kind, index) = number_of(key), task_of(key)
+    number, (step, kind, index) = number_of(key), task_of(key)
+    name = f"{kind} {index} of step {step + 1} of job number {number}"
     row = rows.decode(TaskRow, "tasks", key, value)
     job = _job(rows, number_key(number))
-    count = 0 if job is None else job.maps if kind is TaskKind.MAP else job.reduces
+    count = 0 if job is None else _tasks_of(job, step, kind)
     if index >= count or job is None or not job.ready:
-        yield 44, f"{kind} {index} of job number {number}, which has {count}, was started"
+        yield 44, f"{name}, which has {count}, was started"
     if row.attempts < 1 or not 0 <= row.done <= row.attempts or (row.done > 0) != bool(row.worker):
         yield (
             45,
-            f"{kind} {index} of job number {number} is committed to attempt {row.done} of "
-            f"{row.attempts}, on {row.worker!r}",
+            f"{name} is committed to attempt {row.done} of {row.attempts}, on {row.worker!r}",
         )
+
+
+def _tasks_of(job: JobRow, step: int, kind: TaskKind) -> int:
+    """How many tasks of this kind a step of the job has; 0 without such a step."""
+    return task_count(job.plan[step], kind) if step < len(job.spec.steps) else 0
 
 
 def _check_event(rows: Rows, key: bytes, value: bytes) -> Found:

@@ -9,8 +9,10 @@ before the next call decides, unless both calls touch different folders.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dfs.checksum import FileDigest
-from dfs.errors import Exists, NotADirectory
+from dfs.errors import Exists
 from dfs.events import Now
 from dfs.namenode import changes
 from dfs.namenode import commands as c
@@ -18,7 +20,6 @@ from dfs.namenode.changes import FileSettings, Ids, Maker
 from dfs.namenode.module import Command, View
 from dfs.namenode.namespace import Place, file_chunks, find_deepest, find_entry, stat
 from dfs.namenode.nodes import Nodes
-from dfs.paths import child_path
 from dfs.wire.namespace import Entry
 
 SUCCESS = "_SUCCESS"
@@ -68,17 +69,26 @@ class Storage:
         """Make a directory and those above it; nothing to do when it exists."""
         return changes.mkdir(view.table, path, True, True, self._maker(now))
 
-    def link(self, view: View, source: str, folder: str, now: Now) -> list[Command]:
-        """Move an attempt's file into an existing folder; a file of that name there is an error."""
-        place, entry = find_entry(view.table, source)
-        target = child_path(folder, place.name)
-        if self.exists(view, target):
-            raise Exists(f"{target} was linked before", target)
-        above, folder_entry = find_entry(view.table, folder)
-        if not folder_entry.is_dir:
-            raise NotADirectory(f"{above.path} is a file", above.path)
-        assert not entry.is_dir, f"{source} is a directory and not an attempt's file"
-        return [c.Renamed(place.parent, place.name, folder_entry.inode, place.name, 0, now.wall_ns)]
+    def link(self, view: View, moves: Sequence[tuple[str, str]], now: Now) -> list[Command]:
+        """Give an attempt's files their names: pairs of source and target, in different folders.
+
+        Missing folders are made; a file that has the name already is replaced, since its task
+        ran again. Raises ``NotFound``, ``NotADirectory``, ``Exists`` for a folder of that name.
+        """
+        ids, maker = Ids(view.table), self._maker(now)
+        commands: list[Command] = []
+        for path, name in moves:
+            source, entry = find_entry(view.table, path)
+            assert not entry.is_dir, f"{path} is a directory and not an attempt's file"
+            target, made = changes.make_parents(view.table, name, ids, maker)
+            if target.entry is not None and target.entry.is_dir:
+                raise Exists(f"{name} is a directory", name)
+            replaced = 0 if target.entry is None else target.entry.inode
+            moved = c.Renamed(
+                source.parent, source.name, target.parent, target.name, replaced, now.wall_ns
+            )
+            commands += [*made, moved]
+        return commands
 
     def publish(
         self, view: View, folder: str, output: str, overwrite: bool, now: Now

@@ -37,15 +37,24 @@ class KillAttempt:
 
 @dataclass(frozen=True, slots=True)
 class PublishOutput:
-    """All tasks of the job are committed: commit the job."""
+    """All tasks of the job's step are committed: commit the job, or go on with the next step."""
 
     job: str
 
 
 @dataclass(frozen=True, slots=True)
+class RemakePart:
+    """The part that this map of a later step reads is lost: the step before has to make it
+    again."""
+
+    job: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class EndJob:
     """The job is over: record it, discard what it left unless it succeeded, and tell the
-    workers to forget it. ``done`` counts tasks, ``failed`` attempts."""
+    workers to forget it. ``done`` counts tasks of the step it was at, ``failed`` attempts."""
 
     job: str
     state: JobState
@@ -53,6 +62,7 @@ class EndJob:
     failed: dict[TaskKind, int]
     error: str = ""
     failure: Failure | None = None
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,7 @@ Action: TypeAlias = (
     | KillAttempt
     | RecordFailure
     | PublishOutput
+    | RemakePart
     | EndJob
     | ForgetMapOutput
     | Tell

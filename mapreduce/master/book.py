@@ -29,7 +29,7 @@ from mapreduce.commands import (
     RowsDropped,
     SplitsAdded,
 )
-from mapreduce.job import check_partitions, check_priority
+from mapreduce.job import StepSpec, check_partitions, check_priority
 from mapreduce.limits import (
     JOB_KEEP_NS,
     JOB_OUTPUT_KEEP_NS,
@@ -38,6 +38,7 @@ from mapreduce.limits import (
     JOBS_ENDED_KEPT,
     MAPS_MAX,
     ROWS_DROPPED_MAX,
+    STEPS_MAX,
 )
 from mapreduce.master import events as ev
 from mapreduce.master.commit import Totals, job_folder, output_folder
@@ -51,8 +52,8 @@ from mapreduce.master.rows import (
     resolve,
     split_indexes,
     task_keys,
-    task_rows,
 )
+from mapreduce.master.steps import current_step, standing
 from mapreduce.master.storage import Storage
 from mapreduce.tables import JobRow
 from mapreduce.wire import (
@@ -128,14 +129,10 @@ class JobBook:
         """The output path in its one spelling; raises what is wrong with the request."""
         if not word.token:
             raise BadArgument("a job is submitted with a token")
-        if len(word.spec.steps) != 1:
-            raise BadArgument(
-                f"the job has {len(word.spec.steps)} steps and a cluster runs jobs of one step"
-            )
+        _check_steps(word.spec.steps)
         if word.options.max_attempts < 1:
             raise BadArgument(f"max_attempts is {word.options.max_attempts}: at least 1")
         check_priority(word.spec.settings.priority)
-        check_partitions(word.spec.steps[0].partitions)
         if len(self._totals) + len(self._expires) >= JOBS_ACTIVE_MAX:
             raise Unavailable(f"{JOBS_ACTIVE_MAX} jobs are under way; wait until some have ended")
         output = join_path(split_path(word.output)) if word.output else ""
@@ -172,32 +169,15 @@ class JobBook:
             raise BadArgument(f"{row.job} has {row.maps} splits and should have {word.maps}")
         del self._expires[row.job]
         self._totals[row.job] = Totals()
-        return _submitted(row), [JobReady(number)]
+        return standing(view.table, number, row, 0), [JobReady(number)]
 
     def under_way(self, table: Table) -> list[ev.JobSubmitted]:
         """The jobs that ran when the master ended, with what is known of their tasks."""
-        found = []
-        for number, row in all_jobs(table):
-            if row.ready and not row.state.is_final:
-                known = tuple(
-                    ev.KnownTask(
-                        kind,
-                        index,
-                        task.attempts,
-                        task.done,
-                        task.worker,
-                        task.last_locality,
-                        task.last_miss,
-                        task.failed,
-                        task.faults,
-                        task.unread,
-                        task.error,
-                        task.signature,
-                    )
-                    for kind, index, task in task_rows(table, number)
-                )
-                found.append(_submitted(row, known))
-        return found
+        return [
+            standing(table, number, row, current_step(table, number, row))
+            for number, row in all_jobs(table)
+            if row.ready and not row.state.is_final
+        ]
 
     # -- the end
 
@@ -285,16 +265,8 @@ class JobBook:
         return self._ended[0][1] if self._ended else None
 
 
-def _submitted(row: JobRow, known: tuple[ev.KnownTask, ...] = ()) -> ev.JobSubmitted:
-    return ev.JobSubmitted(
-        row.job,
-        row.maps,
-        row.reduces,
-        row.options.max_attempts,
-        row.state is JobState.RUNNING,
-        known,
-        row.spec.settings.priority,
-        row.options.speculative,
-        row.first_error,
-        row.failure,
-    )
+def _check_steps(steps: tuple[StepSpec, ...]) -> None:
+    if not 1 <= len(steps) <= STEPS_MAX:
+        raise BadArgument(f"the job has {len(steps)} steps: 1 to {STEPS_MAX} are possible")
+    for step in steps:
+        check_partitions(step.partitions)

@@ -1,26 +1,30 @@
 """Commits: the one record in which a task is done, and the one in which a job is.
 
 An attempt writes below ``/.jobs/JOB/attempts/ATTEMPT/``, where nobody looks. The record that
-commits its task links its parts into ``/.jobs/JOB/output/``; the record that commits the job
-gives this folder its public name. What is discarded goes in the same record as the reason.
-So readers see nothing or everything, and a late attempt changes nothing.
+commits its task links its parts into ``/.jobs/JOB/output/``, or ``/.jobs/JOB/steps/STEP/`` for
+the next step; the record that commits the job gives the output its public name. What is
+discarded goes in the same record as the reason. So readers see nothing or everything, and a
+late attempt changes nothing.
 
-Totals count committed attempts only. When a map runs again because its output was lost, what
-it counted the first time is taken back.
+Totals count committed attempts only. When a task runs again because its output was lost, what
+it counted the first time is taken back, and its new parts replace the old ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dfs.events import Now
 from dfs.namenode.module import Command, View
 from mapreduce.commands import JobEnded, TaskDone
-from mapreduce.conservation import check_conserved
+from mapreduce.conservation import check_steps_conserved
 from mapreduce.job import Counters
 from mapreduce.master.actions import EndJob
 from mapreduce.master.policy import NODE_LOCAL, RACK_LOCAL
 from mapreduce.master.rows import must_job
 from mapreduce.master.storage import Storage
 from mapreduce.master.task import Attempt
+from mapreduce.plan import StepPlan
 from mapreduce.tables import JobRow, TaskRow, get_task
 from mapreduce.wire import AttemptId, AttemptSucceeded, JobState, Locality, TaskKind
 
@@ -35,6 +39,18 @@ def job_folder(job: str) -> str:
 def output_folder(job: str) -> str:
     """Where the parts of committed tasks are linked until the job is committed."""
     return f"{JOBS_FOLDER}/{job}/output"
+
+
+def steps_folder(job: str) -> str:
+    """Where the parts lie that one step leaves to the next."""
+    return f"{JOBS_FOLDER}/{job}/steps"
+
+
+def parts_folder(row: JobRow, step: int) -> str:
+    """Where the parts of a step are linked."""
+    if step == len(row.spec.steps) - 1:
+        return output_folder(row.job)
+    return f"{steps_folder(row.job)}/{step + 1}"
 
 
 def attempts_folder(job: str) -> str:
@@ -55,10 +71,10 @@ class Totals:
         self._local = 0
         self._in_rack = 0
         self._remote = 0
-        self._moved = {kind: [0, 0] for kind in TaskKind}
+        self._moved: dict[tuple[int, str], tuple[int, int]] = {}
 
-    def add(self, kind: TaskKind, row: TaskRow | TaskDone, sign: int = 1) -> None:
-        """Count a committed task, or with ``sign`` -1 take it back."""
+    def add(self, step: int, kind: TaskKind, row: TaskRow | TaskDone, sign: int = 1) -> None:
+        """Count a committed task of a step, or with ``sign`` -1 take it back."""
         for group, counts in row.counters.items():
             sums = self._counters.setdefault(group, {})
             for name, count in counts.items():
@@ -67,8 +83,9 @@ class Totals:
             self._local += sign * (row.locality == NODE_LOCAL)
             self._in_rack += sign * (row.locality == RACK_LOCAL)
             self._remote += sign * (row.locality not in (NODE_LOCAL, RACK_LOCAL))
-        self._moved[kind][0] += sign * row.records_in
-        self._moved[kind][1] += sign * row.records_out
+        read, written = self._moved.get((step, kind), (0, 0))
+        moved = read + sign * row.records_in, written + sign * row.records_out
+        self._moved[step, kind] = moved
 
     @property
     def counters(self) -> Counters:
@@ -80,21 +97,20 @@ class Totals:
         """Where the maps ran."""
         return Locality(self._local, self._in_rack, self._remote)
 
-    def check_conserved(self) -> None:
-        """Raise ``RecordsLost`` unless every record that a map wrote was read by a reduce once."""
-        written, read = self._moved[TaskKind.MAP][1], self._moved[TaskKind.REDUCE][0]
-        check_conserved("maps and reduces", written, read)
+    def check_conserved(self, plan: Sequence[StepPlan]) -> None:
+        """Raise ``RecordsLost`` unless every record that a task wrote was read by another once."""
+        check_steps_conserved(plan, self._moved)
 
 
 def commit_task(
-    storage: Storage, view: View, number: int, word: AttemptSucceeded, attempt: Attempt, now: Now
+    storage: Storage, view: View, word: AttemptSucceeded, attempt: Attempt, now: Now
 ) -> tuple[TaskDone, list[Command]]:
     """The record that commits a task to an attempt. Raises the errors of ``Storage.link``."""
     ident = word.attempt
-    commands: list[Command] = []
-    for name in word.files:
-        source = f"{attempt_folder(ident)}/{name}"
-        commands += storage.link(view, source, output_folder(ident.job), now)
+    number, row = must_job(view.table, ident.job)
+    folder = parts_folder(row, ident.step)
+    moves = [(f"{attempt_folder(ident)}/{name}", f"{folder}/{name}") for name in word.files]
+    commands = storage.link(view, moves, now)
     done = TaskDone(
         number,
         ident.kind,
@@ -108,16 +124,17 @@ def commit_task(
         word.output_bytes,
         word.counters,
         now.wall_ns,
+        ident.step,
     )
     return done, [*commands, done]
 
 
 def count_task(totals: Totals, view: View, done: TaskDone) -> None:
     """Add a task that is being committed; what it counted before is taken back."""
-    before = get_task(view.table, done.number, done.kind, done.index)
+    before = get_task(view.table, done.number, done.step, done.kind, done.index)
     if before.done:
-        totals.add(done.kind, before, -1)
-    totals.add(done.kind, done)
+        totals.add(done.step, done.kind, before, -1)
+    totals.add(done.step, done.kind, done)
 
 
 def publish(storage: Storage, view: View, row: JobRow, totals: Totals, now: Now) -> list[Command]:
@@ -125,8 +142,7 @@ def publish(storage: Storage, view: View, row: JobRow, totals: Totals, now: Now)
 
     Raises ``RecordsLost`` when records were lost on the way, and the errors of ``Storage.publish``.
     """
-    if row.reduces:
-        totals.check_conserved()
+    totals.check_conserved(row.plan)
     if not row.output:
         return []
     return storage.publish(view, output_folder(row.job), row.output, row.overwrite, now)
@@ -135,11 +151,12 @@ def publish(storage: Storage, view: View, row: JobRow, totals: Totals, now: Now)
 def end_job(
     storage: Storage, view: View, number: int, end: EndJob, totals: Totals, now: Now
 ) -> list[Command]:
-    """The end of a job, and what is discarded with it: all that is hidden, or the attempts'
-    folders alone while the caller still has to read the parts."""
+    """The end of a job, and what is discarded with it: all that is hidden, or all but the
+    parts while the caller still has to read them."""
     _, row = must_job(view.table, end.job)
     keeps = end.state is JobState.SUCCEEDED and not row.output
-    path = attempts_folder(row.job) if keeps else job_folder(row.job)
+    hidden = attempts_folder(row.job), steps_folder(row.job)
+    paths = hidden if keeps else (job_folder(row.job),)
     ended = JobEnded(
         number,
         end.state,
@@ -147,10 +164,10 @@ def end_job(
         end.failure,
         totals.counters,
         totals.locality,
-        end.done[TaskKind.MAP],
-        end.done[TaskKind.REDUCE],
+        row.tasks_before(end.step, TaskKind.MAP) + end.done[TaskKind.MAP],
+        row.tasks_before(end.step, TaskKind.REDUCE) + end.done[TaskKind.REDUCE],
         now.wall_ns,
         end.failed[TaskKind.MAP],
         end.failed[TaskKind.REDUCE],
     )
-    return [ended, *storage.discard(view, path, now)]
+    return [ended, *(command for path in paths for command in storage.discard(view, path, now))]

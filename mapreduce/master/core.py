@@ -33,6 +33,7 @@ from mapreduce.master.history import MASTER_STARTED, STATE
 from mapreduce.master.rows import must_job
 from mapreduce.master.scheduler import Scheduler
 from mapreduce.master.state import State
+from mapreduce.master.steps import standing
 from mapreduce.master.storage import Storage
 from mapreduce.master.turn import Parts, Turn
 from mapreduce.tables import EPOCH
@@ -126,8 +127,9 @@ class MasterCore:
         """Look up where the input of the next maps lies."""
         found: dict[str, list[tuple[int, tuple[str, ...] | None]]] = {}
         for job, task in self._parts.scheduler.unlocated(LOCATED_PER_STEP, turn.now.mono_ns):
-            number, _ = must_job(turn.view.table, job.id)
-            nodes = orders.locate(self._parts.storage, turn.view, number, task.index, turn.now)
+            nodes = orders.locate(
+                self._parts.storage, turn.view, job.id, job.step, task.index, turn.now
+            )
             found.setdefault(job.id, []).append((task.index, nodes))
         for ident, located in found.items():
             names = {node for _, nodes in located for node in nodes or ()}
@@ -135,11 +137,16 @@ class MasterCore:
             turn.schedule(ev.MapsLocated(ident, tuple(located), racks))
 
     def _publish(self, turn: Turn, job: str) -> None:
-        """Commit a job whose tasks are all committed, unless it was killed meanwhile."""
+        """Commit a job whose tasks are all committed, or go on with its next step; unless it was
+        killed meanwhile."""
         if job not in self.state.jobs:
             return
-        _, row = must_job(turn.view.table, job)
+        number, row = must_job(turn.view.table, job)
         parts = self._parts
+        following = self.state.jobs[job].step + 1
+        if following < len(row.spec.steps):
+            turn.schedule(ev.StepChanged(standing(turn.view.table, number, row, following)))
+            return
         try:
             turn.decision.commands += commit.publish(
                 parts.storage, turn.view, row, parts.book.totals(job), turn.now

@@ -38,7 +38,8 @@ class JobSubmitted:
     """A job may run. ``known`` is empty unless it was under way before a restart; so are
     ``error`` and ``failure``, which are of its first attempt that failed by its own fault.
 
-    Without ``reduces`` the maps write the job's output.
+    The scheduler has one step of a job at a time: ``step`` counts from 0, and ``maps``,
+    ``reduces`` and ``known`` are of this step. Without ``reduces`` the maps write its parts.
     """
 
     job: str
@@ -51,6 +52,15 @@ class JobSubmitted:
     speculative: bool = True
     error: str = ""
     failure: Failure | None = None
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepChanged:
+    """A job goes on with another step: the one behind that which is done, or an earlier one
+    because a part that it left is lost."""
+
+    to: JobSubmitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,7 @@ class TimePassed:
 
 Event: TypeAlias = (
     JobSubmitted
+    | StepChanged
     | MapsLocated
     | JobKilled
     | TaskKilled

@@ -18,10 +18,11 @@ def _per_kind() -> dict[TaskKind, int]:
 
 @dataclass(slots=True)
 class Job:
-    """A job that may run. ``number`` counts jobs in the order of their submission. ``paused``
-    holds waiting tasks until a moment (ns, monotonic). ``done_ns`` sums what the committed
-    attempts of this master took, and ``timed`` counts them. ``failed_on`` counts what failed by
-    worker since something succeeded there; a worker in ``avoided`` gets nothing until a moment.
+    """A job that may run, at one of its steps; the tasks are those of the step. ``number`` counts
+    jobs in the order of their submission. ``paused`` holds waiting tasks until a moment (ns,
+    monotonic). ``done_ns`` sums what the committed attempts of this master took, and ``timed``
+    counts them. ``failed_on`` counts what failed by worker since something succeeded there; a
+    worker in ``avoided`` gets nothing until a moment.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Job:
     signatures: dict[str, int] = field(default_factory=dict)
     failure: Failure | None = None
     error: str = ""
+    step: int = 0
 
     def __post_init__(self) -> None:
         self.waiting = {kind: WaitingTasks(self.tasks(kind)) for kind in TaskKind}

@@ -56,8 +56,9 @@ def runs_announced(state: State, event: ev.RunsAnnounced, now_ns: int) -> list[A
     actions: dict[str, Action] = {}
     for run in event.runs:
         found = state.find(run)
-        if found is None:
+        if run.job not in state.jobs:
             actions[run.job] = ForgetMapOutput(run.job, worker.name)
+        if found is None:
             continue
         job, task = found
         worker.hear(run)
@@ -66,7 +67,7 @@ def runs_announced(state: State, event: ev.RunsAnnounced, now_ns: int) -> list[A
     if not event.last:
         return list(actions.values())
     missing = [
-        AttemptId(ident, 0, TaskKind.MAP, index, attempt)
+        AttemptId(ident, state.jobs[ident].step, TaskKind.MAP, index, attempt)
         for ident, runs in worker.runs.items()
         for index, attempt in runs.items()
         if not worker.was_heard(ident, index, attempt)
@@ -101,7 +102,7 @@ def worker_lost(state: State, worker: Worker, why: str, now_ns: int) -> list[Act
     for attempt in list(worker.running.values()):
         actions += attempt_lost(state, attempt, reason, now_ns)
     runs = [
-        AttemptId(ident, 0, TaskKind.MAP, index, attempt)
+        AttemptId(ident, state.jobs[ident].step, TaskKind.MAP, index, attempt)
         for ident, held in worker.runs.items()
         for index, attempt in held.items()
     ]

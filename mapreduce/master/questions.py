@@ -125,6 +125,8 @@ def find_runs(state: State, links: Mapping[str, WorkerLink], word: FindRuns) -> 
     job = state.jobs.get(word.job)
     if job is None:
         raise NotFound(f"{word.job} is over", word.job)
+    if job.step != word.step:
+        raise NotFound(f"{word.job} is at step {job.step + 1}, not {word.step + 1}", word.job)
     first = max(word.first, 0)
     page = range(first, min(first + ROWS_PER_PAGE, len(job.maps)))
     places: dict[str, int] = {}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dfs.namenode.table import Table
+from mapreduce.job import task_name
 from mapreduce.master.commit import Totals
 from mapreduce.master.job import Job
 from mapreduce.master.rows import task_rows
 from mapreduce.master.state import Worker
 from mapreduce.master.task import Task
 from mapreduce.master.transitions import TaskState
-from mapreduce.tables import JobRow, TaskRow, get_task
+from mapreduce.tables import JobRow, TaskRow, get_task, task_count
 from mapreduce.wire import (
     ROWS_PER_PAGE,
-    AttemptId,
     JobReport,
     TaskCounts,
     TaskKind,
@@ -25,10 +25,11 @@ from mapreduce.wire import (
 def job_report(row: JobRow, job: Job | None, totals: Totals | None) -> JobReport:
     """A job; ``job`` and ``totals`` are None unless it runs."""
     if job is not None:
-        maps, reduces = _counts(job, TaskKind.MAP), _counts(job, TaskKind.REDUCE)
+        maps, reduces = _counts(row, job, TaskKind.MAP), _counts(row, job, TaskKind.REDUCE)
     else:
-        maps = TaskCounts(row.maps, row.maps_ended, 0, row.maps_failed)
-        reduces = TaskCounts(row.reduces, row.reduces_ended, 0, row.reduces_failed)
+        maps = TaskCounts(row.task_total(TaskKind.MAP), row.maps_ended, 0, row.maps_failed)
+        total = row.task_total(TaskKind.REDUCE)
+        reduces = TaskCounts(total, row.reduces_ended, 0, row.reduces_failed)
     return JobReport(
         job=row.job,
         name=row.spec.name,
@@ -46,42 +47,49 @@ def job_report(row: JobRow, job: Job | None, totals: Totals | None) -> JobReport
     )
 
 
-def _counts(job: Job, kind: TaskKind) -> TaskCounts:
+def _counts(row: JobRow, job: Job, kind: TaskKind) -> TaskCounts:
+    """Over all steps: those before the job's are done, those behind it have not begun."""
     tasks = job.tasks(kind)
     waiting = len(job.waiting[kind]) + sum(1 for paused, _ in job.paused if paused is kind)
     running = len(tasks) - job.done[kind] - waiting  # tasks: a backup is no second one
-    return TaskCounts(len(tasks), job.done[kind], running, job.failed[kind])
+    done = row.tasks_before(job.step, kind) + job.done[kind]
+    return TaskCounts(row.task_total(kind), done, running, job.failed[kind])
 
 
 def progress(row: JobRow, job: Job | None) -> float:
     """How much of a job is done, between 0 and 1; each task weighs the same."""
     if job is None:
         return 1.0 if row.state.is_final else 0.0
-    tasks = len(job.maps) + len(job.reduces)
-    if not tasks:
+    total = sum(row.task_total(kind) for kind in TaskKind)
+    if not total:
         return 0.0
     furthest: dict[tuple[TaskKind, int], float] = {}
     for ident, attempt in job.running.items():
         task = ident.kind, ident.index
         furthest[task] = max(furthest.get(task, 0.0), attempt.fraction)
-    return (sum(job.done.values()) + sum(furthest.values())) / tasks
+    done = sum(row.tasks_before(job.step, kind) + job.done[kind] for kind in TaskKind)
+    return (done + sum(furthest.values())) / total
 
 
 def task_page(
     table: Table, number: int, row: JobRow, job: Job | None, kind: TaskKind, first: int
 ) -> TaskList:
-    """A page of a job's tasks from ``first`` on."""
-    total = row.maps if kind is TaskKind.MAP else row.reduces
-    indexes = range(max(first, 0), min(max(first, 0) + ROWS_PER_PAGE, total))
-    reports = []
-    for index in indexes:
-        task = job.tasks(kind).peek(index) if job is not None else None
-        reports.append(_task_report(kind, index, get_task(table, number, kind, index), task))
-    return TaskList(tuple(reports), indexes.stop < total)
+    """A page of a job's tasks from ``first`` on, counted through all steps."""
+    found: list[TaskReport] = []
+    begin = max(first, 0)
+    for plan in row.plan:
+        count = task_count(plan, kind)
+        live = job if job is not None and job.step == plan.index else None
+        for index in range(begin, count)[: ROWS_PER_PAGE - len(found)]:
+            task = live.tasks(kind).peek(index) if live is not None else None
+            stored = get_task(table, number, plan.index, kind, index)
+            found.append(_task_report(task_name(plan.index, kind[0], index), stored, task))
+        begin = max(begin - count, 0)
+    more = max(first, 0) + len(found) < row.task_total(kind)
+    return TaskList(tuple(found), more)
 
 
-def _task_report(kind: TaskKind, index: int, row: TaskRow, task: Task | None) -> TaskReport:
-    name = AttemptId("", 0, kind, index, 0).task
+def _task_report(name: str, row: TaskRow, task: Task | None) -> TaskReport:
     running = task.attempt if task is not None else None
     failed, error = row.failed, row.error
     if running is not None:
@@ -132,7 +140,7 @@ def worker_report(
 def committed_totals(table: Table, number: int) -> Totals:
     """The totals of a job that was under way before a restart."""
     totals = Totals()
-    for kind, _, row in task_rows(table, number):
+    for step, kind, _, row in task_rows(table, number):
         if row.done:
-            totals.add(kind, row)
+            totals.add(step, kind, row)
     return totals

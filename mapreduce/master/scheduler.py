@@ -33,6 +33,10 @@ have ``dead_ns`` to come back, and started tasks wait a little for their attempt
 
 A task that is slow may get a backup attempt (``backup``). The first of both to succeed is
 committed, the other one is dead from that moment on.
+
+Steps. The scheduler has one step of a job, and is told when the job goes on with another
+(``steps``). A map of a later step whose input cannot be read has lost the part that the step
+before left, so it asks for that part to be made again instead of failing the job.
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ from mapreduce.limits import (
     ADOPTION_WAIT_NS,
     ATTEMPT_LEASE_NS,
     ATTEMPT_PAUSE_NS,
+    ATTEMPTS_PER_TASK_MAX,
     LOCATE_AGAIN_NS,
     PROGRESS_MARK_NS,
     ROWS_FORGOTTEN_MAX,
@@ -53,6 +58,7 @@ from mapreduce.master.actions import (
     KillAttempt,
     MarkProgress,
     PublishOutput,
+    RemakePart,
     Tell,
 )
 from mapreduce.master.assign import Assignment, unlocated
@@ -62,7 +68,7 @@ from mapreduce.master.faults import judge, record, told
 from mapreduce.master.job import Job
 from mapreduce.master.state import State, Worker
 from mapreduce.master.task import Attempt, Task, Tasks
-from mapreduce.master.transitions import AttemptState
+from mapreduce.master.transitions import AttemptState, TaskState
 from mapreduce.wire import AttemptId, AttemptProgress, FailureKind, JobState, TaskKind
 
 PAUSED_KINDS = frozenset({FailureKind.INPUT, FailureKind.NODE})
@@ -87,6 +93,8 @@ class Scheduler:
         match event:
             case ev.JobSubmitted():
                 return self._job_submitted(event, now_ns)
+            case ev.StepChanged():
+                return self._step_changed(event.to, now_ns)
             case ev.MapsLocated():
                 return self._maps_located(event, now_ns)
             case ev.JobKilled():
@@ -134,25 +142,32 @@ class Scheduler:
     # -- jobs
 
     def _job_submitted(self, event: ev.JobSubmitted, now_ns: int) -> list[Action]:
-        job = Job(
-            event.job,
-            self.state.next_number(),
-            event.max_attempts,
-            Tasks(TaskKind.MAP, event.maps, now_ns),
-            Tasks(TaskKind.REDUCE, event.reduces, now_ns),
-            event.priority,
-            event.speculative,
-        )
+        job = _new_job(event, self.state.next_number(), now_ns)
         self.state.add_job(job)
-        if event.began:
-            job.move("began")
-        job.error, job.failure = event.error, event.failure
         for known in event.known:
-            self._restore(job, known, now_ns)
+            task = self._restore(job, known, now_ns)
+            if task.state is TaskState.WAITING:
+                self.state.pause(job, task, now_ns + ADOPTION_WAIT_NS)
         return self._finish_if_done(job)
 
-    def _restore(self, job: Job, known: ev.KnownTask, now_ns: int) -> None:
-        """What the log knows of a task."""
+    def _step_changed(self, event: ev.JobSubmitted, now_ns: int) -> list[Action]:
+        """What still runs of the step before is given up: nobody waits for it."""
+        old = self.state.jobs[event.job]
+        actions: list[Action] = [
+            KillAttempt(attempt.id, attempt.worker, "the job goes on with another step")
+            for attempt in old.running.values()
+        ]
+        job = _new_job(event, old.number, now_ns)
+        job.signatures, job.failed_on, job.avoided = old.signatures, old.failed_on, old.avoided
+        self.state.replace_job(old, job)
+        for known in event.known:
+            task = self._restore(job, known, now_ns)
+            task.ended = task.last
+        job.failed = old.failed
+        return [*actions, *self._finish_if_done(job)]
+
+    def _restore(self, job: Job, known: ev.KnownTask, now_ns: int) -> Task:
+        """What the log knows of a task holds, but for map output on a worker that is dead."""
         task = job.tasks(known.kind)[known.index]
         task.last, task.locality, task.miss = known.attempts, known.locality, known.miss
         task.failed, task.faults, task.unread = known.failed, known.faults, known.unread
@@ -160,10 +175,12 @@ class Scheduler:
         job.failed[known.kind] += known.failed
         if known.signature:
             job.signatures[known.signature] = 1
-        if known.done:
+        worker = self.state.workers.get(known.worker)
+        leaves_run = known.kind is TaskKind.MAP and bool(job.reduces)
+        is_lost = leaves_run and worker is not None and worker.dead
+        if known.done and not is_lost:
             self.state.restore(job, task, known.worker, known.done, now_ns)
-        else:
-            self.state.pause(job, task, now_ns + ADOPTION_WAIT_NS)
+        return task
 
     def _maps_located(self, event: ev.MapsLocated, now_ns: int) -> list[Action]:
         for node, rack in event.racks:
@@ -181,7 +198,8 @@ class Scheduler:
             return []
         job.move(word)
         self.state.drop_job(job)
-        return [EndJob(ident, state, dict(job.done), dict(job.failed), error, job.failure)]
+        done, failed = dict(job.done), dict(job.failed)
+        return [EndJob(ident, state, done, failed, error, job.failure, job.step)]
 
     def _finish_if_done(self, job: Job) -> list[Action]:
         if not job.all_done or not job.is_open:
@@ -263,6 +281,8 @@ class Scheduler:
         if note_failure(self.state, job, event, now_ns):
             text = f"{event.worker} is avoided for a while: too many attempts failed there"
             actions.append(Tell(job.id, "worker_avoided", text, None, event.worker))
+        if verdict and job.is_open and _lacks_part(job, task, event):
+            return [*actions, RemakePart(job.id, task.index)]
         if verdict and job.is_open:
             return [*actions, *self._end_job(job.id, "failed", JobState.FAILED, verdict)]
         return actions + self._cannot_get(event.attempt, event.runs)
@@ -327,3 +347,20 @@ class Scheduler:
                 actions.append(KillAttempt(attempt.id, worker.name, "its lease ended"))
                 self._assign_ns = now_ns
         return actions
+
+
+def _new_job(event: ev.JobSubmitted, number: int, now_ns: int) -> Job:
+    maps = Tasks(TaskKind.MAP, event.maps, now_ns)
+    reduces = Tasks(TaskKind.REDUCE, event.reduces, now_ns)
+    options = event.priority, event.speculative
+    job = Job(event.job, number, event.max_attempts, maps, reduces, *options, step=event.step)
+    if event.began:
+        job.move("began")
+    job.error, job.failure = event.error, event.failure
+    return job
+
+
+def _lacks_part(job: Job, task: Task, event: ev.AttemptFailed) -> bool:
+    """Is it the input of a later step that cannot be read? Not for ever."""
+    is_part = event.kind is FailureKind.INPUT and job.step > 0
+    return is_part and task.last < ATTEMPTS_PER_TASK_MAX

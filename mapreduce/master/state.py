@@ -109,7 +109,7 @@ class State:
     def find(self, attempt: AttemptId) -> tuple[Job, Task] | None:
         """The job and task of an attempt, if the job runs and has such a task."""
         job = self.jobs.get(attempt.job)
-        if job is None or attempt.step != 0:
+        if job is None or attempt.step != job.step:
             return None
         tasks = job.tasks(attempt.kind)
         return (job, tasks[attempt.index]) if 0 <= attempt.index < len(tasks) else None
@@ -140,17 +140,26 @@ class State:
         assert job.id not in self.jobs, f"job {job.id} was added twice"
         self.jobs[job.id] = job
 
+    def replace_job(self, old: Job, job: Job) -> None:
+        """The same job at another step, all whose tasks wait, in its old place in the line."""
+        self._forget_work(old)
+        self.jobs[job.id] = job
+
     def drop_job(self, job: Job) -> None:
         """Forget a job that is over, with its attempts and runs."""
+        self._forget_work(job)
+        del self.jobs[job.id]
+
+    def _forget_work(self, job: Job) -> None:
         for attempt in list(job.running.values()):
             worker = self.workers[attempt.worker]
             self._stop(job, job.tasks(attempt.id.kind)[attempt.id.index], attempt)
             self.note_worker(worker)
         for worker in self.workers.values():
+            worker.heard.pop(job.id, None)
             held = worker.runs.pop(job.id, None)
             if held is not None:
                 self._ended.append(held)
-        del self.jobs[job.id]
         self._ended += [job.maps, job.reduces]
 
     def clear_away(self, rows: int) -> None:
@@ -206,7 +215,7 @@ class State:
     def _run(
         self, job: Job, task: Task, worker: Worker, word: str, now_ns: int, lease_ns: int
     ) -> Attempt:
-        ident = AttemptId(job.id, 0, task.kind, task.index, task.last)
+        ident = AttemptId(job.id, job.step, task.kind, task.index, task.last)
         is_backup = task.attempt is not None
         task.move(word, f"{task.last} on {worker.name}")
         attempt = Attempt(ident, worker.name, now_ns, lease_ns, task.locality, task.miss)

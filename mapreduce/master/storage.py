@@ -8,6 +8,7 @@ one call must be applied before another call decides about the same folder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from dfs.events import Now
@@ -35,8 +36,9 @@ class Storage(Protocol):
     def make_folder(self, view: View, path: str, now: Now) -> list[Command]:
         """Make a directory and those above it; nothing to do when it exists."""
 
-    def link(self, view: View, source: str, folder: str, now: Now) -> list[Command]:
-        """Move an attempt's file into a folder. Raises ``NotFound``, ``Exists``."""
+    def link(self, view: View, moves: Sequence[tuple[str, str]], now: Now) -> list[Command]:
+        """Give an attempt's files their names, each (source, target), in different folders.
+        Missing folders are made, a file that had the name goes. Raises ``NotFound``."""
 
     def publish(
         self, view: View, folder: str, output: str, overwrite: bool, now: Now

@@ -27,6 +27,7 @@ from mapreduce.master.history import (
 )
 from mapreduce.master.rows import must_job
 from mapreduce.master.scheduler import Scheduler
+from mapreduce.master.steps import standing
 from mapreduce.master.storage import Storage
 from mapreduce.master.watch import NEWS, Watch
 from mapreduce.wire import AttemptId, ForgetJob, JobEvent, JobState, KillAttempt, WorkerAddress
@@ -115,6 +116,8 @@ class Turn:
                 self._record_failure(action)
             case ac.PublishOutput():
                 self.parts.to_publish.append(action.job)
+            case ac.RemakePart():
+                self._remake(action)
             case ac.EndJob():
                 self._end_job(action)
 
@@ -129,6 +132,7 @@ class Turn:
             action.locality,
             action.miss,
             self.now.wall_ns,
+            attempt.step,
         )
         self.decision.commands.append(started)
         found = self.parts.scheduler.state.find(attempt)
@@ -138,7 +142,17 @@ class Turn:
         event = self.event(kind, "", attempt, action.worker)
         placed = msgspec.structs.replace(event, locality=action.locality, miss=action.miss)
         self.record(attempt.job, placed)
-        self._order(action.worker, orders.launch(self.view.table, self.parts.epoch, attempt))
+        order = orders.launch(self.parts.storage, self.view, self.parts.epoch, attempt)
+        self._order(action.worker, order)
+
+    def _remake(self, action: ac.RemakePart) -> None:
+        """Go back to the step that made a part which is lost."""
+        number, row = must_job(self.view.table, action.job)
+        step = self.parts.scheduler.state.jobs[action.job].step - 1
+        text = f"part {action.index} of step {step + 1} is lost and made again"
+        self._carry_out(ac.Tell(action.job, "part_lost", text))
+        back = standing(self.view.table, number, row, step, action.index)
+        self.schedule(ev.StepChanged(back))
 
     def _record_failure(self, action: ac.RecordFailure) -> None:
         number, _ = must_job(self.view.table, action.attempt.job)
@@ -153,6 +167,7 @@ class Turn:
             action.signature,
             action.error,
             action.failure,
+            action.attempt.step,
         )
         self.decision.commands.append(failed)
 

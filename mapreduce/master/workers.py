@@ -109,12 +109,10 @@ def _succeeded(turn: Turn, worker: str, word: AttemptSucceeded) -> Message:
     attempt = parts.scheduler.state.live(word.attempt, worker)
     if attempt is None:
         return _late(turn, word.attempt)
-    number, row = must_job(turn.view.table, word.attempt.job)
+    _, row = must_job(turn.view.table, word.attempt.job)
     try:
-        _check_files(row.spec.steps[0], word)
-        done, commands = commit.commit_task(
-            parts.storage, turn.view, number, word, attempt, turn.now
-        )
+        _check_files(row.spec.steps[word.attempt.step], word)
+        done, commands = commit.commit_task(parts.storage, turn.view, word, attempt, turn.now)
     except DfsError as error:
         text = f"its output cannot be committed: {error}"
         turn.schedule(ev.AttemptFailed(word.attempt, worker, FailureKind.NODE, text))

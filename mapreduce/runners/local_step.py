@@ -61,7 +61,7 @@ class LocalStorage:
         file.seek(offset)
         return file
 
-    def create_output(self, path: str) -> OutputFile:
+    def create_output(self, path: str, replication: int) -> OutputFile:
         """A part; that of an attempt which failed is replaced."""
         return self._create(path.removeprefix("/"))
 

@@ -27,9 +27,9 @@ def read_file(namenode: Namenode, path: str, inode: int) -> Operation[bytes]:
     return b"".join(pieces)
 
 
-def write_file(namenode: Namenode, path: str, data: bytes) -> Operation[None]:
+def write_file(namenode: Namenode, path: str, data: bytes, replication: int = 0) -> Operation[None]:
     """Make a file with this content; what has the name is replaced."""
-    created = yield from namenode.change(Create(*UNSENT, path, True, 0, 0, 0))
+    created = yield from namenode.change(Create(*UNSENT, path, True, replication, 0, 0))
     assert isinstance(created, Created), created
     if len(data) <= created.inline_max_bytes:
         yield from close_inline(namenode, path, created, data)

@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from dfs.errors import BadArgument
-from mapreduce.job import Counters, FileSplit, MapTask, ReduceTask
+from mapreduce.job import Counters, FileSplit, MapTask, ReduceTask, task_name
 
 SPLITS_PER_PAGE = 1000
 """Splits in one ``AddSplits``; fewer where the paths are long."""
@@ -85,8 +85,13 @@ class AttemptId(msgspec.Struct, frozen=True, array_like=True, order=True):
 
     @property
     def task(self) -> str:
-        """The task's name, as people see it: ``m-00017``."""
-        return f"{self.kind[0]}-{self.index:05d}"
+        """The task's name, as people see it: ``m-00017``, of a later step ``2:m-00017``."""
+        return task_name(self.step, self.kind[0], self.index)
+
+    @property
+    def file_name(self) -> str:
+        """The attempt in names of files: ``0-m-00017.1``, with the step in front."""
+        return f"{self.step}-{self.kind[0]}-{self.index:05d}.{self.attempt}"
 
     def __str__(self) -> str:
         return f"{self.task}.{self.attempt}"

@@ -28,9 +28,9 @@ class DfsStorage:
         file.seek(offset)
         return file
 
-    def create_output(self, path: str) -> OutputFile:
+    def create_output(self, path: str, replication: int) -> OutputFile:
         """A new file; what has the name is replaced when it is closed."""
-        return cast(OutputFile, self._client.open(path, "wb"))
+        return cast(OutputFile, self._client.open(path, "wb", replication=replication or None))
 
     def read(self, path: str) -> bytes:
         """A whole, small file."""

@@ -87,7 +87,7 @@ class AttemptExecutor:
 
     def _run(self, order: RunAttempt) -> Report:
         attempt = AttemptId.of(order.task)
-        folder = self._attempts / f"{attempt.job}-{attempt.step}-{attempt}"
+        folder = self._attempts / f"{attempt.job}-{attempt.file_name}"
         run = AttemptRun(order, folder, self._storage)
         with self._lock:
             self._running[attempt] = run

@@ -48,7 +48,7 @@ class JobFiles:
             if not folder.exists():
                 _keep_newest(self._logs, JOBS_LOGGED - 1)
                 folder.mkdir(mode=0o700)
-        return folder / f"{attempt.step}-{attempt}.log"
+        return folder / f"{attempt.file_name}.log"
 
 
 def _keep_newest(folder: Path, count: int) -> None:

@@ -95,7 +95,7 @@ class RunStore:
         shutil.rmtree(self._folder / job, ignore_errors=True)
 
     def _path(self, run: AttemptId) -> Path:
-        return self._folder / run.job / f"{run.step}-{run}.run"
+        return self._folder / run.job / f"{run.file_name}.run"
 
     def _entry(self, run: AttemptId, partition: int) -> PartitionEntry:
         with self._lock:

@@ -32,6 +32,8 @@ from mapreduce.worker.task_messages import (
 from mapreduce.worker.work import RunAttempt
 
 OPEN_FILES_MAX = 64
+REPLICAS_BETWEEN_STEPS = 1
+"""What one step leaves to the next can be made again."""
 
 T = TypeVar("T")
 Answer: TypeAlias = tuple[ToTask, bytes]
@@ -58,8 +60,9 @@ class TaskFiles(Protocol):
     def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
         """A file from a byte on. Raises NotFound when the path names another inode."""
 
-    def create_output(self, path: str) -> OutputFile:
-        """A new file; what has the name is replaced when it is closed."""
+    def create_output(self, path: str, replication: int) -> OutputFile:
+        """A new file with so many replicas, 0: the cluster's default; what has the name is
+        replaced when it is closed."""
 
 
 class WholeFiles(Protocol):
@@ -160,7 +163,8 @@ class TaskService:
             raise BadArgument(f"{question.name} is not a part of this task")
         _check_handle(question.handle, self._outputs)
         path = f"{self._order.folder}/{question.name}"
-        self._outputs[question.handle] = self._storage.create_output(path)
+        replication = 0 if self._order.task.is_last else REPLICAS_BETWEEN_STEPS
+        self._outputs[question.handle] = self._storage.create_output(path, replication)
         self.files.append(question.name)
         return _DONE
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import msgspec
+
 from dfs.checksum import FileDigest
 from dfs.config.schema import Files, Times
 from dfs.errors import NotFound
@@ -163,6 +165,14 @@ class Stage:
             return None
         return [entry.path.rpartition("/")[2] for entry in listing.entries]
 
+    def ask_inode(self, path: str) -> int:
+        return self.ask(m.Stat(path), m.Found).entry.inode
+
+    def remove(self, path: str) -> None:
+        self.sequence += 1
+        session, ack = self.sessions[ANNA], self.sequence
+        self.ask(m.Remove(session, self.sequence, ack, path), Message)
+
     # -- jobs
 
     def submit(
@@ -176,9 +186,10 @@ class Stage:
     ) -> str:
         """Submit and start a job over ``maps`` small files."""
         overwrite = options.pop("overwrite", False)
-        word = w.SubmitJob(
-            token, spec(partitions, reducer), output, overwrite, w.JobOptions(**options)
-        )
+        job_spec = spec(partitions, reducer)
+        if steps := options.pop("steps", None):
+            job_spec = msgspec.structs.replace(job_spec, steps=steps)
+        word = w.SubmitJob(token, job_spec, output, overwrite, w.JobOptions(**options))
         job = self.ask(word, w.JobSubmitted).job
         splits = []
         for index in range(maps):

@@ -17,7 +17,7 @@ from tests.master.master_stage import ATTEMPTS, Stage
 
 pytestmark = pytest.mark.damages_tables
 JOB = number_key(1)
-MAP = task_key(1, w.TaskKind.MAP, 0)
+MAP = task_key(1, 0, w.TaskKind.MAP, 0)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def drop_splits(stage: Stage) -> None:
 
 
 def task_of_nothing(stage: Stage) -> None:
-    put_row(stage.table, "tasks", task_key(1, w.TaskKind.REDUCE, 2), TaskRow(1))
+    put_row(stage.table, "tasks", task_key(1, 0, w.TaskKind.REDUCE, 2), TaskRow(1))
 
 
 def event_elsewhere(stage: Stage) -> None:

@@ -34,3 +34,29 @@ def text(rng: Random, size_bytes: int) -> bytes:
         size += len(word) + 1
     lines = [" ".join(words[at : at + 9]) for at in range(0, len(words), 9)]
     return "\n".join(lines).encode()
+
+
+class MostFrequent(mr.Job):
+    """Counts words, then sorts them by how frequent they are, in two steps."""
+
+    partitions = 3
+
+    def steps(self) -> list[mr.Step]:
+        return [
+            mr.Step(mapper=self.words, reducer=self.add),
+            mr.Step(mapper=self.by_count, reducer=self.listed, partitions=2),
+        ]
+
+    def words(self, key: object, line: str) -> Iterator[tuple[str, int]]:
+        for word in line.split():
+            yield word, 1
+
+    def add(self, word: str, counts: Iterator[int]) -> Iterator[tuple[str, int]]:
+        yield word, sum(counts)
+
+    def by_count(self, word: str, count: int) -> Iterator[tuple[int, str]]:
+        yield -count, word
+
+    def listed(self, count: int, words: Iterator[str]) -> Iterator[tuple[int, str]]:
+        for word in sorted(words):
+            yield -count, word

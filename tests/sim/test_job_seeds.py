@@ -9,23 +9,28 @@ from pathlib import Path
 
 import pytest
 
+import mapreduce as mr
 from mapreduce import bundle
 from mapreduce.job_class import source_of
 from mapreduce.testing.cluster import JobCluster
 from mapreduce.testing.workload import JobWorkload
-from tests.sim.sim_jobs import WordCount, text
+from tests.sim.sim_jobs import MostFrequent, WordCount, text
 
 SEEDS = range(20)
 
 
-def run_job(seed: int, *, faults: bool) -> JobCluster:
-    packed = bundle.build(Path(source_of(WordCount)))
-    replay = f"python -m pytest 'tests/sim/test_job_seeds.py::test_a_job_survives[seed_{seed}]'"
-    cluster = JobCluster(seed, {packed.digest: WordCount}, replay=replay)
+CHAIN_SEEDS = range(100, 106)
+
+
+def run_job(seed: int, *, faults: bool, job_class: type[mr.Job] = WordCount) -> JobCluster:
+    packed = bundle.build(Path(source_of(job_class)))
+    test = "a_job" if job_class is WordCount else "a_chain"
+    replay = f"python -m pytest 'tests/sim/test_job_seeds.py::test_{test}_survives[seed_{seed}]'"
+    cluster = JobCluster(seed, {packed.digest: job_class}, replay=replay)
     rng = cluster.world.rng("files")
     sizes = {"a": 100_000, "b": 40_000, "c": 17, "empty": 0}
     files = {name: text(rng, size) for name, size in sizes.items()}
-    JobWorkload(cluster, WordCount(), files).run(faults=faults)
+    JobWorkload(cluster, job_class(), files).run(faults=faults)
     return cluster
 
 
@@ -36,6 +41,12 @@ def test_a_job_runs_undisturbed() -> None:
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed_{seed}")
 def test_a_job_survives(seed: int) -> None:
     run_job(seed, faults=True)
+
+
+@pytest.mark.parametrize("seed", CHAIN_SEEDS, ids=lambda seed: f"seed_{seed}")
+def test_a_chain_survives(seed: int) -> None:
+    cluster = run_job(seed, faults=True, job_class=MostFrequent)
+    assert [entry.name for entry in cluster.client().list("/.jobs")] == ["bundles"]
 
 
 def test_a_seed_determines_everything() -> None:

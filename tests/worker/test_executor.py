@@ -126,7 +126,7 @@ class MemoryStorage:
             raise Corrupt("no good replica", path)
         return io.BytesIO(self.read(path)[offset:])
 
-    def create_output(self, path: str) -> MemoryOutput:
+    def create_output(self, path: str, replication: int) -> MemoryOutput:
         return MemoryOutput(self.files, path)
 
     def read(self, path: str) -> bytes:

@@ -66,7 +66,7 @@ class OneFile:
         self.input.seek(offset)
         return self.input
 
-    def create_output(self, path: str) -> OneOutput:
+    def create_output(self, path: str, replication: int) -> OneOutput:
         self.outputs[path] = OneOutput(self.write_error)
         return self.outputs[path]
 

@@ -162,7 +162,7 @@ class BundleStorage:
     def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
         return io.BytesIO()
 
-    def create_output(self, path: str) -> OutputFile:
+    def create_output(self, path: str, replication: int) -> OutputFile:
         raise NotFound("nothing is written here", path)
 
     def read(self, path: str) -> bytes:
