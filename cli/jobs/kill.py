@@ -30,9 +30,13 @@ def command(call: Invocation, job: str, task: str | None, attempt: str | None) -
         ask(call, KillJob(report.job), Ok)
         click.echo(f"{report.job} {job_report(call, report.job).state}")
         return
-    kind, index, number = parse_task(named)
-    if (number > 0) != (attempt is not None):
-        wanted = "a task is named like m-00003" if number else "an attempt is named like m-00003.1"
+    found = parse_task(report.job, named)
+    if (found.attempt > 0) != (attempt is not None):
+        wanted = (
+            "a task is named like m-00003"
+            if found.attempt
+            else "an attempt is named like m-00003.1"
+        )
         raise BadArgument(f"{named!r}: {wanted}")
-    ask(call, KillTask(report.job, kind, index, number), Ok)
+    ask(call, KillTask(found.job, found.kind, found.index, found.attempt, found.step), Ok)
     click.echo(f"{report.job} {named} killed")

@@ -107,7 +107,7 @@ def _kill(turn: Turn, text: str, reason: str) -> None:
 def _kill_task(turn: Turn, word: KillTask, reason: str) -> None:
     """End the attempts that are meant. Raises NotFound when none of them runs."""
     _, row = resolve(turn.view.table, word.job)
-    attempt = AttemptId(row.job, 0, word.kind, word.index, word.attempt)
+    attempt = AttemptId(row.job, word.step, word.kind, word.index, word.attempt)
     name = str(attempt) if word.attempt else attempt.task
     found = turn.parts.scheduler.state.find(attempt)
     if found is None:

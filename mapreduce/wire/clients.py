@@ -130,6 +130,7 @@ class KillTask(Message, frozen=True):
     kind: TaskKind
     index: int
     attempt: int = 0
+    step: int = 0
 
 
 @message(1009)

@@ -97,19 +97,19 @@ class AttemptId(msgspec.Struct, frozen=True, array_like=True, order=True):
         return f"{self.task}.{self.attempt}"
 
 
-_NAMED = re.compile(r"([mr])-([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
+_NAMED = re.compile(r"(?:([1-9][0-9]{0,2}):)?([mr])-([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
 
 
-def parse_task(text: str) -> tuple[TaskKind, int, int]:
-    """Kind, index and attempt (0: none is named) of ``m-00003`` or ``m-00003.1``.
+def parse_task(job: str, text: str) -> AttemptId:
+    """What ``m-00003`` (attempt 0), ``m-00003.1`` or ``2:m-00003`` names in a job.
 
     Raises BadArgument.
     """
     found = _NAMED.fullmatch(text)
     if found is None:
         raise BadArgument(f"{text!r} is no task (m-00003, r-00000) and no attempt (m-00003.1)")
-    kind = TaskKind.MAP if found[1] == "m" else TaskKind.REDUCE
-    return kind, int(found[2]), int(found[3] or 0)
+    kind = TaskKind.MAP if found[2] == "m" else TaskKind.REDUCE
+    return AttemptId(job, int(found[1] or 1) - 1, kind, int(found[3]), int(found[4] or 0))
 
 
 class JobOptions(msgspec.Struct, frozen=True):

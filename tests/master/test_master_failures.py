@@ -109,11 +109,11 @@ def test_what_does_not_run_cannot_be_killed(
 
 
 def test_names_of_tasks() -> None:
-    assert w.parse_task("m-00017") == (w.TaskKind.MAP, 17, 0)
-    assert w.parse_task("r-3.12") == (w.TaskKind.REDUCE, 3, 12)
+    assert w.parse_task("j", "m-00017") == w.AttemptId("j", 0, w.TaskKind.MAP, 17, 0)
+    assert w.parse_task("j", "2:r-3.12") == w.AttemptId("j", 1, w.TaskKind.REDUCE, 3, 12)
     for wrong in ("", "m17", "x-00001", "m-00001.", "m-1.1.1", "m-\u0663", "m--1"):
         with pytest.raises(BadArgument, match="is no task"):
-            w.parse_task(wrong)
+            w.parse_task("j", wrong)
 
 
 def test_a_worker_that_leaves_is_waited_for_by_nobody(stage: Stage) -> None:
