@@ -7,17 +7,16 @@ import time
 import click
 
 from cli.invocation import Invocation
-from cli.jobs.ask import ask
+from cli.jobs.interrupted import watch_patiently
 from cli.jobs.progress import Progress
 from cli.jobs.reports import job_fields, locality_line
 from cli.jobs.request import Request, write_records
 from cli.jobs.watcher import Watcher, submission_of
 from cli.render import duration, json_line
-from dfs.wire.common import Ok
 from mapreduce.errors import JobFailed
 from mapreduce.job_class import Job
-from mapreduce.runners.cluster import result_of, submit, watch
-from mapreduce.wire import JobReport, KillJob
+from mapreduce.runners.cluster import follow, result_of, submit
+from mapreduce.wire import JobReport
 
 
 def run_on_cluster(call: Invocation, job: Job, request: Request) -> None:
@@ -29,13 +28,13 @@ def run_on_cluster(call: Invocation, job: Job, request: Request) -> None:
         return
     progress = Progress(request.progress)
     watcher = Watcher(call, progress)
+    job_id = submitted.job_id
+    maps = "1 map" if submitted.maps == 1 else f"{submitted.maps} maps"
+    greeting = f"{call.program}: {job_id} is submitted with {maps}"
     try:
-        maps = "1 map" if submitted.maps == 1 else f"{submitted.maps} maps"
-        progress.say(f"{call.program}: {submitted.job_id} is submitted with {maps}")
-        end = watch(fs, submitted.job_id, watcher.on_news)
-    except KeyboardInterrupt:
-        ask(call, KillJob(submitted.job_id), Ok)  # wherever it came; twice does no harm
-        raise
+        end = watch_patiently(
+            call, job_id, progress, lambda: follow(fs, job_id, watcher.on_news), greeting
+        )
     finally:
         progress.clear()
     try:

@@ -5,12 +5,14 @@ On a terminal it is one line that is written over; elsewhere a line every ten se
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from cli.jobs.reports import progress_line
+from cli.jobs.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from mapreduce.wire import JobReport
@@ -29,16 +31,19 @@ class Progress:
     mode: str = AUTO
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     plain_every_s: float = PLAIN_EVERY_S
+    _time_left: TimeLeft = field(default_factory=TimeLeft)
     _rewriting: bool = False
     _last: str = ""
     _next_plain_s: float = 0.0
 
-    def show(self, report: JobReport) -> None:
-        """The job is so now."""
-        line = progress_line(report)
+    def show(self, report: JobReport, done: float = 0.0) -> None:
+        """The job is so now; ``done`` is the part of its work, 0 to 1."""
+        left_ns = self._time_left.estimate(done, time.monotonic_ns())
+        line = progress_line(report, left_ns)
         if self.mode == NONE:
             return
         if self.mode == AUTO and self.stream.isatty():
+            line = line[: shutil.get_terminal_size().columns - 1]
             if line != self._last:
                 self.stream.write(f"{TO_LINE_START}{line}{ERASE_REST}")
                 self.stream.flush()

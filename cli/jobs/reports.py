@@ -71,14 +71,21 @@ def elapsed(started_ns: int, ended_ns: int, now_ns: int) -> str:
     return duration(max(0, (ended_ns or now_ns) - started_ns)) if started_ns else ""
 
 
-def progress_line(report: JobReport) -> str:
-    """All of a running job in one line."""
+def progress_line(report: JobReport, left_ns: int | None = None) -> str:
+    """All of a running job in one line; ``left_ns`` None: nobody knows yet."""
     parts = [f"{report.job} {report.state}", f"maps {_running(report.maps)}"]
     if report.reduces.total:
         parts.append(f"reduces {_running(report.reduces)}")
     failed = report.maps.failed + report.reduces.failed
     if failed:
         parts.append(f"failed attempts {failed}")
+    records = report.counters.get("records", {}).get("map_input", 0)
+    if records:
+        parts.append(f"records {records}")
+    near, maps = _near(report)
+    if maps:
+        parts.append(f"local {near}/{maps}")
+    parts.append(f"left {'-' if left_ns is None else duration(left_ns)}")
     return ", ".join(parts)
 
 
@@ -89,9 +96,14 @@ def _running(counts: TaskCounts) -> str:
 
 def locality_line(report: JobReport) -> str:
     """``7 of 8 maps ran where a replica of their input lies``."""
-    near = report.locality.node
-    total = near + report.locality.rack + report.locality.remote
+    near, total = _near(report)
     return f"{near} of {total} maps ran on a node that holds their input"
+
+
+def _near(report: JobReport) -> tuple[int, int]:
+    """The maps that ran where their input lies, and all that ran."""
+    near = report.locality.node
+    return near, near + report.locality.rack + report.locality.remote
 
 
 def task_fields(report: TaskReport) -> dict[str, Any]:

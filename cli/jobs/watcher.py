@@ -48,7 +48,7 @@ class Watcher:
             if event.kind == ATTEMPT_FAILED and self._is_new(event.text):
                 self._told.append(event.text)
                 self._progress.say(f"{self._call.program}: {event.text}")
-        self._progress.show(news.report)
+        self._progress.show(news.report, news.progress)
 
     def _is_new(self, text: str) -> bool:
         return not self._told or ("\n" in text and "\n" not in "".join(self._told))

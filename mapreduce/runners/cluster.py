@@ -132,17 +132,23 @@ def watch(
     fs: Client, job_id: str, on_news: Callable[[JobNews], None] = lambda news: None
 ) -> JobNews:
     """Wait for the end of a job; ``on_news`` hears of each change. An interrupt kills it."""
-    cursor = 0
     try:
-        while True:
-            news = ask(fs, WatchJob(job_id, cursor, WAIT_NS), JobNews)
-            on_news(news)
-            if news.report.state.is_final:
-                return news
-            cursor = news.cursor
+        return follow(fs, job_id, on_news)
     except KeyboardInterrupt:
         ask(fs, KillJob(job_id), Ok)
         raise
+
+
+def follow(fs: Client, job_id: str, on_news: Callable[[JobNews], None]) -> JobNews:
+    """Wait for the end of a job; ``on_news`` hears of each change. An interrupt ends the waiting
+    alone."""
+    cursor = 0
+    while True:
+        news = ask(fs, WatchJob(job_id, cursor, WAIT_NS), JobNews)
+        on_news(news)
+        if news.report.state.is_final:
+            return news
+        cursor = news.cursor
 
 
 def result_of(fs: Client, job: Job, submitted: Submitted, end: JobNews) -> Result:

@@ -108,8 +108,10 @@ def test_a_job_as_json() -> None:
 
 def test_a_job_in_one_line() -> None:
     assert progress_line(report()) == (
-        "j-20261121-0001 running, maps 3/8 (2 running), reduces 0/4, failed attempts 1"
+        "j-20261121-0001 running, maps 3/8 (2 running), reduces 0/4, failed attempts 1, "
+        "local 4/5, left -"
     )
+    assert progress_line(report(), 90 * SECOND_NS).endswith(", left 1 min 30 s")
     assert locality_line(report()) == "4 of 5 maps ran on a node that holds their input"
     row = job_row(report(), 12 * SECOND_NS)
     assert row == ("j-20261121-0001", "count", "running", "3/8", "0/4", "2.0 s")
@@ -123,14 +125,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_one_line_is_written_over() -> None:
+def test_on_a_terminal_one_line_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
     stream = Terminal()
     progress = Progress(AUTO, stream)
     progress.show(report())
     progress.show(report())
     progress.say("something happened")
     progress.clear()
-    line = progress_line(report())
+    line = progress_line(report())[:59]
     assert stream.getvalue() == f"\r{line}\x1b[K\r\x1b[Ksomething happened\n"
 
 

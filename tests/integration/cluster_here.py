@@ -36,6 +36,16 @@ class ClusterHere:
             stderr=subprocess.PIPE,
         )
 
+    def begin_on(self, terminal: int, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command on a terminal, which all three of its streams are."""
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", f"cli.{program}", *arguments],
+            env=self.environment,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+        )
+
     def run(
         self, program: str, *arguments: str | Path, code: int | None = 0, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[str]:

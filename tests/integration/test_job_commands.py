@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import sysconfig
@@ -282,7 +283,7 @@ def test_an_attempt_that_is_killed_runs_again_and_is_no_failure(
         assert refused.count("\n") == 1
 
 
-def test_an_interrupt_kills_the_job_in_the_foreground(
+def test_an_interrupt_leaves_the_job_running_where_nobody_can_answer(
     cluster: ClusterHere, books: list[Path]
 ) -> None:
     job = EXAMPLES / "wordcount.py"
@@ -290,9 +291,43 @@ def test_an_interrupt_kills_the_job_in_the_foreground(
     assert run.stderr is not None
     job_id = run.stderr.readline().split()[1].decode()
     run.send_signal(signal.SIGINT)
-    out, _ = run.communicate(timeout=60)
+    out, told = run.communicate(timeout=60)
     assert (run.returncode, out) == (130, b"")
-    cluster.minimr("wait", job_id, code=11)
+    assert f"come back with minimr wait {job_id}".encode() in told
+    assert cluster.minimr("kill", job_id).stdout == f"{job_id} killed\n"
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 11), (b"", 130)])
+def test_an_interrupt_on_a_terminal_asks(
+    cluster: ClusterHere, books: list[Path], answer: bytes, code: int
+) -> None:
+    job = EXAMPLES / "wordcount.py"
+    ours, theirs = pty.openpty()
+    run = cluster.begin_on(theirs, "minimr", "run", str(job), INPUT, "--pause", "20")
+    os.close(theirs)
+    try:
+        shown = read_until(ours, rb"(?s)is submitted.*maps 0/")
+        job_id = re.findall(r"j-\d+-\d+", shown.decode())[0]
+        run.send_signal(signal.SIGINT)
+        read_until(ours, rf"minimr wait {job_id}".encode())
+        if answer:
+            os.write(ours, answer)
+        else:
+            run.send_signal(signal.SIGINT)
+            read_until(ours, rb"runs on")
+        assert run.wait(timeout=60) == code
+        assert cluster.minimr("kill", job_id).stdout == f"{job_id} killed\n"
+    finally:
+        run.kill()
+        os.close(ours)
+
+
+def read_until(terminal: int, pattern: bytes) -> bytes:
+    """What a terminal shows, up to this."""
+    shown = b""
+    while not re.search(pattern, shown):
+        shown += os.read(terminal, 4096)
+    return shown
 
 
 def test_questions_about_jobs_that_do_not_exist(cluster: ClusterHere) -> None:
