@@ -1,6 +1,6 @@
 """Count what matches a pattern, then sort by frequency: two steps, one job.
 
-minimr run examples/grep_sort.py -r local logs/ --pattern 'error: \\w+' -o errors
+minimr run examples/grep_sort.py logs/ --pattern 'error: \\w+' -o errors
 
 A count is known only when all of the input is read, so sorting by it takes a second step. Its
 mapper gets what the first reducer yields, as Python values; what lies between the two is hidden

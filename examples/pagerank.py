@@ -1,6 +1,6 @@
 """PageRank: how often somebody who follows links at random sees each page.
 
-minimr run examples/pagerank.py -r local links.tsv --rounds 10 -o ranks
+minimr run examples/pagerank.py links.tsv --rounds 10 -o ranks
 
 A line is a page, a tab and the pages that it links to. Each round is one step of the job: a page
 gives its rank to the pages it links to, in equal shares, and sends the list of its links along,

@@ -13,7 +13,7 @@ SPLIT_BYTES = 700
 RECORD_BYTES = 8
 
 TEXT = "the Lease the replica ends a chunk of Häuser 東京 lease expires then THE log grows"
-ODD_LINES = b"1\r\n2\r2\n\xff\xfebad\n\n\x00zero\ntab\there\n\xe2\x82\xac\r\nlast\r"
+ODD_LINES = b"1\r\n2\r2\n\xff\xfebad\n\n\x00zero\ntab\there\n\xe2\x82\xac\r\n" * 40 + b"last\r"
 PAGES = {"a": "b c", "b": "c", "c": "a", "d": "a b c", "e": "nowhere"}
 
 
@@ -34,8 +34,7 @@ def contents(dice: random.Random) -> dict[str, bytes]:
         "words-1.txt": _text(" ".join(dice.choices(TEXT.split(), k=n % 9)) for n in range(120)),
         "words-2.txt": _text(" ".join(dice.choices(TEXT.split(), k=5)) for _ in range(60))[:-1],
         "empty.txt": b"",
-        "odd.txt": b"one\r\ntwo\rtwo\n\xff\xfebad\n\n\x00zero\ntab\there\n\xe2\x82\xac\r\nlast\r"
-        * 9,
+        "odd.txt": ODD_LINES,
         "users.tsv": _text(users),
         "orders.tsv": _text(orders),
         "clicks.tsv": _text(clicks),

@@ -56,8 +56,6 @@ def cluster(inputs: Path, work: Path) -> Iterator[Run]:
 
 
 RUNNERS: dict[str, Runner] = {"inline": inline, "local": local, "cluster": cluster}
-ONE_STEP_ONLY = frozenset({"cluster"})
-"""Those that refuse jobs of several steps."""
 
 
 def _run_here(case: Case, inputs: Path, output: Path, runner: str) -> dict[str, bytes]:
