@@ -69,7 +69,8 @@ class Volumes:
 
     def __init__(self, found: Sequence[VolumeFound]) -> None:
         self._volumes = [
-            _Volume(v.name, v.space, v.reserve_bytes, v.fault, v.disk or v.name) for v in found
+            _Volume(v.name, v.space, v.reserve_bytes, v.fault[:FAULT_TEXT_MAX], v.disk or v.name)
+            for v in found
         ]
         self._turn = 0
         self._saving: dict[EpochToken, None] = {}

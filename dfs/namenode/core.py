@@ -317,6 +317,7 @@ class NamespaceCore:
             word.incarnation,
             word.sequence,
             word.quarantined,
+            word.failed_volumes,
             word.largest_free_bytes,
             word.disks,
         )

@@ -112,6 +112,7 @@ class Introduction:
     incarnation: int = 0
     sequence: int = 0
     quarantined: int = 0
+    failed_volumes: tuple[str, ...] = ()
     largest_free_bytes: int = 0
     disks: tuple[DiskRoom, ...] = ()
 
@@ -136,7 +137,7 @@ class Nodes:
         self._expected.pop(name, None)
         old = self._nodes.get(name)
         state = NodeState(word.address, word.free_bytes, word.used_bytes, now_ns, word.link)
-        state.quarantined = word.quarantined
+        state.quarantined, state.failed_volumes = word.quarantined, word.failed_volumes
         state.largest_free_bytes, state.disks = word.largest_free_bytes, word.disks
         if old is None:
             self._nodes = dict(sorted((*self._nodes.items(), (name, state))))

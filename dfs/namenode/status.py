@@ -18,6 +18,7 @@ def cluster_status(
     """The whole status; ``serving`` when there is nothing to say. ``trouble``: other reasons."""
     states = tuple(_node_status(nodes, name, now) for name in nodes.known())
     reasons = [f"{s.node} is {s.state}" for s in states if s.state != Health.LIVE]
+    reasons += _failed_volumes(nodes)
     reasons += trouble
     if counts.missing:
         reasons.append(f"{_chunks(counts.missing)} without any replica")
@@ -35,6 +36,12 @@ def cluster_status(
         under_replicated=counts.short,
         missing=counts.missing,
     )
+
+
+def _failed_volumes(nodes: Nodes) -> list[str]:
+    """A sentence for each, save those of nodes that are dead anyway."""
+    alive = [node for node in nodes.all() if node.died_ns is None]
+    return [f"a volume of {node.name} failed: {v}" for node in alive for v in node.failed_volumes]
 
 
 def _chunks(count: int) -> str:

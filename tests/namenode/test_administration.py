@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -255,6 +255,24 @@ def test_a_volume_that_fails_is_told_once(namenode: Any) -> None:
         namenode.tell("datanode-1", n.Heartbeat(1, 1, 2, failed_volumes=("/disk1: it broke",)))
     assert texts(namenode)[before:] == ["a volume of datanode-1 failed: /disk1: it broke"]
     assert namenode.ask(a.GetReport()).nodes[0].failed_volumes == ("/disk1: it broke",)
+
+
+def test_a_failed_volume_degrades_the_cluster_from_the_registration_to_the_repair(
+    namenode: Any,
+) -> None:
+    def register(*failed: str) -> m.Status:
+        word = n.Register(("tcp://a",), "host-1", "default", 2, 1, 1, 0, 1, failed_volumes=failed)
+        namenode.tell("datanode-1", word)
+        namenode.tell("datanode-1", n.ReportPage(namenode.mono_ns, 0, True))
+        return cast(m.Status, namenode.ask(m.GetStatus()))
+
+    line = "a volume of datanode-1 failed: /disk1: it cannot be used"
+    status = register("/disk1: it cannot be used")
+    assert (status.state, status.reasons.count(line)) == ("degraded", 1)
+    assert line in namenode.ask(a.GetReport()).reasons
+    namenode.advance(40, ("datanode-2", "datanode-3"))  # a dead node's volumes are no news
+    assert not any("volume" in reason for reason in namenode.ask(m.GetStatus()).reasons)
+    assert line not in register().reasons
 
 
 def test_snapshots_and_cuts_are_told_but_not_those_from_before(namenode: Any) -> None:
