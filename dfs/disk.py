@@ -18,6 +18,7 @@ Rules for whoever writes through it:
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -138,17 +139,24 @@ class LocalFile:
 
 
 class LocalDisk:
-    """A folder of the operating system, made with mode 0700 if it is missing."""
+    """A folder of the operating system, made with mode 0700 if it is missing.
+
+    Where its disk is unmounted meanwhile, the mount point has its name. What would be written there
+    is lost when the disk is mounted again, so nothing is created in a folder that is not the
+    one that was opened, and its space is not measured: ``OSError`` with ``ESTALE``.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._identity = _identity(root)
 
     def path(self, name: str) -> Path:
         """Where a name lies."""
         return self._root / name
 
     def make_folder(self, name: str) -> None:
+        self._check_place()
         path = self._root / name
         missing = [p for p in (path, *path.parents) if not p.exists()]
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -162,6 +170,7 @@ class LocalDisk:
         return (self._root / name).exists()
 
     def create(self, name: str, preallocate_bytes: int = 0) -> LocalFile:
+        self._check_place()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(self._root / name, flags, 0o600)
         try:
@@ -187,8 +196,23 @@ class LocalDisk:
         _sync_directory(self._root / folder)
 
     def space(self) -> tuple[int, int]:
+        self._check_place()
         stat = os.statvfs(self._root)
         return stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize
+
+    def _check_place(self) -> None:
+        if _identity(self._root) != self._identity:
+            text = "the folder that was opened is not there any more"
+            raise OSError(errno.ESTALE, text, str(self._root))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What a folder is, whatever it is called; None when it is not there."""
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _sync_directory(path: Path) -> None:

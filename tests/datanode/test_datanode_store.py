@@ -121,6 +121,26 @@ def test_a_damaged_epoch_is_never_taken_for_another(disk: Disk) -> None:
     assert store.scan().epoch == 0
 
 
+@pytest.mark.parametrize(
+    "task", [tasks.MeasureSpace(), tasks.SaveEpoch(3), tasks.OpenFile(KEY, 7, 0, "/a/b", 9)]
+)
+def test_where_another_folder_has_the_place_of_the_volume_nothing_is_written(
+    tmp_path: Path, task: tasks.Task
+) -> None:
+    place = tmp_path / "volume"
+    store = ChunkStore(LocalDisk(place), CLUSTER)
+    place.rename(tmp_path / "unmounted")
+    place.mkdir()
+    with pytest.raises(tasks.VolumeFailed, match="the folder that was opened is not there"):
+        store.execute(task)
+    with pytest.raises(tasks.VolumeFailed, match=r"failed earlier|is not there any more"):
+        store.execute(task)
+    assert list(place.iterdir()) == []
+    place.rmdir()
+    with pytest.raises(tasks.VolumeFailed):
+        store.execute(task)
+
+
 def test_deleting_and_setting_aside_can_be_repeated(disk: Disk) -> None:
     store = ChunkStore(disk, CLUSTER)
     put(store, KEY, content(10))
