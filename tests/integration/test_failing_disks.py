@@ -2,75 +2,38 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-import struct
+import resource
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import dfs
 from dfs.client.client import Client
-from dfs.limits import MIB
+from dfs.limits import KIB, MIB
 from dfs.local.ports import choose_address
 from tests.integration.cluster_here import ClusterHere, until
 from tests.integration.test_storage_faults import IMPATIENT, content_of, mounted
 
-pytestmark = [pytest.mark.cluster, pytest.mark.root]
+pytestmark = pytest.mark.cluster
 
-SHUT_DOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
-WITHOUT_LOG = struct.pack("I", 2)
-
-
-class RealDisk:
-    """A file system of its own on a file, mounted at ``place``."""
-
-    def __init__(self, image: Path, place: Path) -> None:
-        self._image = image
-        self.place = place
-
-    def mount(self) -> bool:
-        command = ["mount", "-o", "loop", str(self._image), str(self.place)]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-    def unmount(self) -> None:
-        subprocess.run(["umount", str(self.place)], check=True)
-
-    def break_down(self) -> None:
-        """From now on every change of it is an I/O error, as of a disk that is gone."""
-        descriptor = os.open(self.place, os.O_RDONLY)
-        try:
-            fcntl.ioctl(descriptor, SHUT_DOWN, WITHOUT_LOG)
-        finally:
-            os.close(descriptor)
+FILE_LIMIT_BYTES = 128 * KIB
 
 
-@contextmanager
-def real_disk(tmp_path: Path, place: Path, size_mib: int) -> Iterator[RealDisk]:
-    if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
-        pytest.skip("a file system of its own needs root and the program 'mkfs.ext4'")
-    image = tmp_path / "image"
-    with image.open("wb") as file:
-        file.truncate(size_mib * MIB)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
-    place.mkdir(parents=True)
-    disk = RealDisk(image, place)
-    if not disk.mount():
-        pytest.skip("no loop device can be mounted here")
-    try:
-        yield disk
-    finally:
-        disk.unmount()
+def remount(place: Path, mode: str) -> bool:
+    """Make a file system read-only, ``ro``, or writable again, ``rw``."""
+    command = ["mount", "-o", f"remount,{mode}", str(place)]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def configuration() -> str:
+    return IMPATIENT.format(address=choose_address(set())).replace('"64M"', '"8M"')
 
 
 def up(cluster: ClusterHere, disks: Path) -> None:
     """Two nodes with two folders each on ``disks``."""
     cluster.home.make()
-    text = IMPATIENT.format(address=choose_address(set())).replace('"64M"', '"8M"')
+    text = configuration()
     dirs = f'dirs = ["{disks}/{{id}}-a", "{disks}/{{id}}-b"]'
     text = text.replace("[datanode]", f"[datanode]\n{dirs}")
     cluster.home.config_file.write_text(text, encoding="utf-8")
@@ -90,6 +53,7 @@ def reasons(cluster: ClusterHere) -> list[str]:
     return found
 
 
+@pytest.mark.root
 def test_a_disk_that_is_unmounted_under_a_node_takes_nothing_and_is_replaced(
     tmp_path: Path,
 ) -> None:
@@ -122,11 +86,15 @@ def test_a_disk_that_is_unmounted_under_a_node_takes_nothing_and_is_replaced(
             cluster.minidfs("down", code=None)
 
 
-def test_a_disk_that_breaks_is_a_failed_volume_and_not_a_failed_node(tmp_path: Path) -> None:
+@pytest.mark.root
+def test_a_disk_that_turns_read_only_is_a_failed_volume_and_not_a_failed_node(
+    tmp_path: Path,
+) -> None:
     cluster, disks = ClusterHere(tmp_path / "home"), tmp_path / "disks"
     bad, good = disks / "datanode-1-a", disks / "datanode-1-b"
     contents = {f"/f{n}": content_of(MIB + n) for n in range(16)}
-    with real_disk(tmp_path, bad, 128) as disk, mounted((good, 80)):
+    late = {f"/late{n}": content_of(MIB + 99 + n) for n in range(2)}
+    with mounted((bad, 128), (good, 80)):
         try:
             up(cluster, disks)
             with dfs.connect(cluster.home.config_file) as fs:
@@ -134,24 +102,50 @@ def test_a_disk_that_breaks_is_a_failed_volume_and_not_a_failed_node(tmp_path: P
                     fs.write_bytes(path, content, replication=2)
                 assert chunks_in(bad)
                 before = cluster.pids()
-                disk.break_down()
-                late = {f"/late{n}": content_of(MIB + 99 + n) for n in range(2)}
+                until(lambda: remount(bad, "ro"))  # once no file of it is being written
                 for path, content in late.items():
                     fs.write_bytes(path, content, replication=2)
                 until(lambda: any(f"datanode-1 failed: {bad}" in r for r in reasons(cluster)))
-                check_all(fs, contents | late)
                 assert str(bad) in cluster.minidfs("admin", "report").stdout
-                cluster.minidfs("admin", "verify", code=None)  # reads what is on the broken disk
+                cluster.minidfs("status", code=8)
                 until(lambda: all(f"datanode-1 failed: {bad}" in r for r in reasons(cluster)))
-                assert cluster.pids() == before
+                cluster.minidfs("admin", "verify")
                 check_all(fs, contents | late)
+                assert cluster.pids() == before
 
                 cluster.minidfs("stop", "datanode-1")
-                disk.unmount()
-                assert disk.mount()
+                assert remount(bad, "rw")
                 cluster.minidfs("start", "datanode-1")
                 until(lambda: reasons(cluster) == [])
                 cluster.minidfs("admin", "verify")
                 check_all(fs, contents | late)
         finally:
             cluster.minidfs("down", code=None)
+
+
+def test_a_namenode_that_cannot_write_ends_and_has_lost_nothing_it_confirmed(
+    own_cluster: ClusterHere,
+) -> None:
+    """Its log and view are larger than what it may still write; what it prints is not."""
+    cluster = own_cluster
+    cluster.minidfs("up", "--nodes", "1", "--chunk-size", "1M")
+    contents = {f"/small{n}": content_of(8 * KIB - n) for n in range(24)}
+    contents["/big"] = content_of(3 * MIB)
+    with dfs.connect(cluster.home.config_file) as fs:
+        for path, content in contents.items():
+            fs.write_bytes(path, content)
+        process = cluster.pids()["namenode"]
+        limits = (FILE_LIMIT_BYTES, FILE_LIMIT_BYTES)
+        resource.prlimit(process, resource.RLIMIT_FSIZE, limits)
+        fs.write_bytes("/late", b"waits for the next namenode")  # which its keeper starts
+        contents["/late"] = b"waits for the next namenode"
+        assert cluster.pids()["namenode"] != process
+        check_all(fs, contents)
+        assert len(fs.list("/")) == len(contents)
+    said = cluster.home.log_file("namenode").read_text(encoding="utf-8")
+    (last_words,) = [line for line in said.splitlines() if "stopped: " in line]
+    assert "File too large" in last_words
+    assert "Traceback" not in said
+    kept = cluster.home.log_file("keeper").read_text(encoding="utf-8")
+    assert "namenode has ended (exit code 1: stopped: " in kept
+    assert "sound" in cluster.minidfs("admin", "fsck").stdout

@@ -12,13 +12,13 @@ import pytest
 
 from dfs.disk import LocalDisk
 from dfs.errors import ConfigError, Exists
+from dfs.manifest import render
 from dfs.namenode.apply import MODULE
 from dfs.namenode.backup_folder import read_backup, restore, write_backup
 from dfs.namenode.commands import Formatted, SessionStarted
 from dfs.namenode.folder import make_namenode_folder, open_namenode_folder
 from dfs.namenode.journal import open_journal, table_names
 from dfs.namenode.lmdb_table import LmdbTable
-from dfs.namenode.manifest import render
 from dfs.namenode.snapshot_store import SnapshotStore
 from dfs.namenode.view_copier import LmdbCopier
 from dfs.namenode.view_recovery import open_view

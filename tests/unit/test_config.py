@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -331,3 +332,26 @@ def test_files_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (FILE_MAX_BYTES + 1))
     with pytest.raises(ConfigError, match=f"larger than {FILE_MAX_BYTES} bytes"):
         load(path)
+
+
+def test_any_damaged_byte_is_an_error_with_its_line_or_another_valid_configuration(
+    tmp_path: Path,
+) -> None:
+    good = render(parse('[cluster]\nid = "c-3f2a9c"\n')).encode()
+    path = tmp_path / "cluster.toml"
+    refused = 0
+    for at in range(len(good)):
+        before, here, behind = good[:at], good[at], good[at + 1 :]
+        for other in (here ^ 1, here ^ 0x80, ord('"')):
+            path.write_bytes(before + bytes([other]) + behind)
+            try:
+                assert isinstance(load(path), Config)
+            except ConfigError as error:
+                refused += 1
+                assert re.match(rf"{re.escape(str(path))}:\d+: [^\n]+$", str(error))  # noqa: PT017
+        path.write_bytes(before)
+        try:
+            load(path)
+        except ConfigError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+    assert refused > len(good)
