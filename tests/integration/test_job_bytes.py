@@ -1,4 +1,4 @@
-"""Both runners over the same files of a real cluster: the same bytes, the same counters."""
+"""All runners over the same files of a real cluster: the same bytes, the same counters."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import json
 import re
 import sysconfig
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from tests.integration.cluster_here import ClusterHere
+from tests.mapreduce import replay_job
+from tests.mapreduce.replay_job import Records, line_of
+from tests.mapreduce.test_any_job import KEYS, VALUES
 
 pytestmark = pytest.mark.cluster
 
@@ -73,10 +79,6 @@ def place(cluster: ClusterHere, tmp_path_factory: pytest.TempPathFactory) -> str
     return PLACE
 
 
-def parts(cluster: ClusterHere, output: str) -> dict[str, bytes]:
-    return {name: cluster.cat(f"{output}/{name}") for name in cluster.names(output)}
-
-
 def run(cluster: ClusterHere, runner: str, *arguments: str | Path) -> dict[str, Any]:
     """Run a job; its counters."""
     done = cluster.minimr("run", "--json", "-r", runner, *arguments)
@@ -91,15 +93,80 @@ def test_the_same_bytes_and_counters(
 ) -> None:
     job = tmp_path / "job.py"
     job.write_text(code, encoding="utf-8")
-    on_cluster, here = f"/{tmp_path.name}/cluster", f"/{tmp_path.name}/inline"
-    counted = run(cluster, "cluster", job, place + inputs, "-o", on_cluster)
-    source, output = f"minidfs:{place}{inputs}", f"minidfs:{here}"
-    assert run(cluster, "inline", job, source, "-o", output) == counted
-    assert parts(cluster, here) == parts(cluster, on_cluster)
-    cluster.minimr("run", "-r", "inline", job, source, "-o", output, code=4)
-    assert run(cluster, "inline", job, source, "-o", output, "--overwrite") == counted
-    assert parts(cluster, here) == parts(cluster, on_cluster)
-    assert cluster.names(f"/{tmp_path.name}") == ["cluster", "inline"]
+    everywhere(cluster, f"/{tmp_path.name}", job, place + inputs)
+
+
+def everywhere(
+    cluster: ClusterHere, folder: str, job: Path, source: str, *options: str
+) -> dict[str, bytes]:
+    """What a job writes on the cluster, which is what it writes on the other runners."""
+    counted = run(cluster, "cluster", job, source, "-o", f"{folder}/cluster", *options)
+    for runner in ("inline", "local"):
+        output = f"minidfs:{folder}/{runner}"
+        again = (job, f"minidfs:{source}", "-o", output, *options)
+        assert run(cluster, runner, *again) == counted
+    with TemporaryDirectory() as copies:
+        cluster.minidfs("get", "-r", folder, f"{copies}/all")
+        found = {
+            output.name: {part.name: part.read_bytes() for part in output.iterdir()}
+            for output in Path(copies, "all").iterdir()
+        }
+    assert found["inline"] == found["local"] == found["cluster"]
+    assert sorted(found) == ["cluster", "inline", "local"]
+    return found["cluster"]
+
+
+@pytest.mark.parametrize("runner", ["inline", "local"])
+def test_an_output_in_the_dfs_is_not_replaced_unasked(
+    cluster: ClusterHere, place: str, tmp_path: Path, runner: str
+) -> None:
+    job = tmp_path / "job.py"
+    job.write_text(GREP, encoding="utf-8")
+    again = ("run", "-r", runner, job, f"minidfs:{place}/zero", "-o", f"minidfs:/{tmp_path.name}")
+    cluster.minimr(*again)
+    cluster.minimr(*again, code=4)
+    cluster.minimr(*again, "--overwrite")
+    assert cluster.names(f"/{tmp_path.name}") == ["_SUCCESS", "part-m-00000"]
+    assert tmp_path.name not in [name.lstrip(".") for name in cluster.names("/") if name[0] == "."]
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+OPTIONS = {"grep.py": ("--pattern", "def .*self")}
+NO_JOB = {"demo.py"}
+
+
+@pytest.mark.parametrize("name", sorted({p.name for p in EXAMPLES.glob("*.py")} - NO_JOB))
+def test_every_example(cluster: ClusterHere, place: str, tmp_path: Path, name: str) -> None:
+    options = OPTIONS.get(name, ())
+    found = everywhere(cluster, f"/{tmp_path.name}", EXAMPLES / name, place, *options)
+    assert sum(map(len, found.values())) > 1000
+
+
+@settings(
+    max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
+@given(
+    records=st.one_of(
+        st.lists(st.tuples(key, value), min_size=30, max_size=60)
+        for key, value in zip(KEYS, VALUES, strict=False)
+    ),
+    pieces=st.sampled_from([2, 7]),
+)
+def test_random_jobs(
+    cluster: ClusterHere,
+    tmp_path_factory: pytest.TempPathFactory,
+    records: Records,
+    pieces: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("random")
+    lines = [line_of(records[at : at + 5]) for at in range(0, len(records), 5)]
+    text = folder / "text"
+    text.write_text("".join(lines), encoding="ascii")
+    cluster.minidfs("put", text, f"/{folder.name}/")
+    split_bytes = f"split_bytes={-(-text.stat().st_size // pieces)}"
+    options = ("-D", split_bytes, "-D", "spill_bytes=1K", "-n", "3")
+    job = Path(f"{replay_job.__file__}:Combined")
+    everywhere(cluster, f"/{folder.name}/out", job, f"/{folder.name}/text", *options)
 
 
 def test_every_line_of_odd_files_is_read_once(
