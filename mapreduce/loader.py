@@ -29,6 +29,11 @@ _FUNCTIONS = ("reducer", "combiner", "partition", "sort_key", "group_key")
 _SETTINGS = ("partitions", "sort_values", "input_format", "output_format")
 
 
+def module_of(job_class: type[Job]) -> str:
+    """The module in which this process knows what tasks know as MODULE_NAME."""
+    return MODULE_NAME if job_class.source_file else job_class.__module__
+
+
 def split_target(target: str) -> tuple[str, str]:
     """`JOB.py:NAME` as file and name; the name may be ''."""
     path, colon, name = target.rpartition(":")

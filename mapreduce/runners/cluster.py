@@ -31,6 +31,7 @@ from mapreduce.errors import JobFailed
 from mapreduce.formats.exact import Exact
 from mapreduce.job import JobSpec, Settings
 from mapreduce.job_class import Job, spec_of
+from mapreduce.loader import module_of
 from mapreduce.plan import plan_of
 from mapreduce.result import Result
 from mapreduce.runners.asking import ask
@@ -160,7 +161,8 @@ def result_of(fs: Client, job: Job, submitted: Submitted, end: JobNews) -> Resul
         raise JobKilled(f"{report.job}: {report.error or 'killed'}")
     names = _part_names(submitted)
     if not report.output:
-        return _fetched(fs, submitted, names, report.counters)
+        form = Exact(module_of(type(job)))
+        return _fetched(fs, submitted, names, report.counters, form)
     output = report.output
 
     def records() -> Iterator[tuple[Any, Any]]:
@@ -177,6 +179,7 @@ def _fetched(
     submitted: Submitted,
     names: Sequence[str],
     counters: Mapping[str, dict[str, int]],
+    form: Exact,
 ) -> Result:
     """A result whose parts are copied to a temporary folder that lives as long as it does."""
     keep = tempfile.TemporaryDirectory(prefix="minimr-")
@@ -188,7 +191,7 @@ def _fetched(
     def records(owner: object = keep) -> Iterator[tuple[Any, Any]]:
         for name in names:
             with (folder / name).open("rb") as file:
-                yield from Exact().decode(file)
+                yield from form.decode(file)
 
     return Result(submitted.job_id, None, dict(counters), records)
 

@@ -8,12 +8,13 @@ from mapreduce.errors import UserCodeError
 from mapreduce.formats import OutputFormat, RecordError
 from mapreduce.formats.exact import Exact
 from mapreduce.job_class import Job
+from mapreduce.loader import module_of
 from mapreduce.task.failure import bounded_repr, failure_of
 
 
 def output_format(job: Job, is_exact: bool) -> OutputFormat:
     """The job's format, or exact records for the next step or a result without an output path."""
-    return Exact() if is_exact else job.writer()
+    return Exact(module_of(type(job))) if is_exact else job.writer()
 
 
 class PartWriter:
