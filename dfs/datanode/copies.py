@@ -5,7 +5,8 @@ digest in the order; from then on every frame is checked against them, whichever
 it comes from, so a change of source goes on where the last one failed. The bytes asked
 for and not yet written are bounded by ``READS_IN_FLIGHT`` frames. The order is answered
 once: Ok when the replica is durable, an error when no source is left, the disk fails or
-``REPAIR_DEADLINE_NS`` is over.
+``REPAIR_DEADLINE_NS`` is over. A copy that is being sealed is not given up: the disk owes it an
+end, and a replica that it makes durable after all must not be forgotten.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class _Copy:
     hashes: bytes = b""
     progress_ns: int = 0
     link: int | None = None  # the connection to the present source, once it answered
+    sealing: bool = False
 
     def length_at(self, offset: int) -> int:
         return min(FRAME_BYTES, self.order.length - offset)
@@ -98,6 +100,11 @@ class Copies:
 
     def __contains__(self, key: ReplicaKey) -> bool:
         return key in self._copies
+
+    def is_sealing(self, key: ReplicaKey) -> bool:
+        """Is the disk about to make this replica durable?"""
+        copy = self._copies.get(key)
+        return copy is not None and copy.sealing
 
     def start(self, origin: Origin, order: CopyReplica, now_ns: int) -> list[Action]:
         """Obey an order. One that is repeated while it is obeyed is answered in its place."""
@@ -188,6 +195,7 @@ class Copies:
             copy.unwritten -= 1
         if copy.missing or copy.waiting or copy.unwritten:
             return self._ask(copy)
+        copy.sealing = True
         footer = Footer(copy.key, copy.order.length, copy.order.digest, copy.hashes)
         return [self._work(copy, Stage.SEAL, SealFile(footer))]
 
@@ -198,12 +206,12 @@ class Copies:
 
     def next_deadline(self) -> int | None:
         """When the first copy is overdue."""
-        return min((_deadline_of(copy) for copy in self._copies.values()), default=None)
+        return min((_deadline_of(c) for c in self._copies.values() if not c.sealing), default=None)
 
     def on_deadline(self, now_ns: int) -> list[Action]:
         """Leave sources that stall and copies that take too long."""
         actions: list[Action] = []
-        for copy in list(self._copies.values()):
+        for copy in [c for c in self._copies.values() if not c.sealing]:
             if now_ns >= copy.give_up_ns:
                 actions += self._stop(copy, "it took too long")
             elif now_ns >= _deadline_of(copy):

@@ -114,7 +114,7 @@ class Orders:
         keys = _keys(order.replicas)
         if keys is None:
             return [_bad_keys(origin, order.replicas)]
-        if any(self._writes.is_sealing(key) for key in keys):
+        if any(self._writes.is_sealing(k) or self._copies.is_sealing(k) for k in keys):
             busy = Unavailable(f"{self._node} is sealing one of these replicas: repeat the order")
             return [Reply(origin, Failed.of(busy))]
         parts = self._parts(keys)

@@ -14,7 +14,9 @@ since the namenode may have taken the first one; so is a page or news that it re
 Heartbeats go out on their own clock while REPORTING and SERVING and are not repeated.
 
 Epochs fence namenodes: only a ``Registered`` raises the epoch, it is saved before any
-order of it is obeyed, and a namenode with a lower one is not obeyed at all.
+order of it is obeyed, and a namenode with a lower one is not obeyed at all. LEARNING lasts
+``EPOCH_DEADLINE_NS`` at most: by then a disk that hangs is waited for no longer if another
+one has saved the epoch, and without any the node registers again.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from dfs.datanode.volumes import EpochToken
 from dfs.errors import DfsError, NotFound, Refused, Unavailable
 from dfs.events import Action, Note, Peer, Role, Send, WorkDone
 from dfs.limits import (
+    EPOCH_DEADLINE_NS,
     REPORT_PAGE_MAX_REPLICAS,
     REQUEST_TRY_NS,
     RETRY_PAUSE_MAX_NS,
@@ -84,6 +87,7 @@ class Registration:
         self._rows = memoryview(b"")
         self._incarnation = 0
         self._reported_to = 0
+        self._learning = 0
         self._owes_word = False
         self._last_note = ""
 
@@ -147,7 +151,7 @@ class Registration:
     def next_deadline(self) -> int | None:
         """When something is to be sent or said again."""
         due = []
-        if self.link is not Link.LEARNING and (self._request or self.link is Link.AWAY):
+        if self._request or self.link is Link.AWAY:
             due.append(self._due_ns)
         if self.link in (Link.REPORTING, Link.SERVING):
             due.append(self._heartbeat_due_ns)
@@ -156,8 +160,7 @@ class Registration:
     def on_deadline(self, now_ns: int) -> list[Action]:
         """Register, repeat, beat: whatever is due."""
         actions: list[Action] = []
-        waiting = self.link is Link.AWAY or (self._request and self.link is not Link.LEARNING)
-        if waiting and now_ns >= self._due_ns:
+        if (self._request or self.link is Link.AWAY) and now_ns >= self._due_ns:
             actions += self._again(now_ns)
         beating = self.link in (Link.REPORTING, Link.SERVING)
         if beating and now_ns >= self._heartbeat_due_ns:
@@ -170,6 +173,8 @@ class Registration:
                 return [self._register(now_ns), *self._inventory.volumes.measure()]
             case Link.REGISTERING:
                 return self.lost("the namenode does not answer", now_ns)
+            case Link.LEARNING:
+                return self._learnt_late(now_ns)
             case Link.REPORTING:
                 return self._begin_report(now_ns)
         return [self._send(self._inventory.next_news(), now_ns)]
@@ -209,9 +214,17 @@ class Registration:
             self._reported_to = 0
         if message.epoch == self.epoch:
             return self._catch_up(now_ns)
-        self.link = Link.LEARNING
+        self.link, self._learning = Link.LEARNING, message.epoch
+        self._due_ns = now_ns + EPOCH_DEADLINE_NS
         saving = self._inventory.volumes.save_epoch(message.epoch)
         return saving or self.lost("no volume is left to save the epoch on", now_ns)
+
+    def _learnt_late(self, now_ns: int) -> list[Action]:
+        """Some disk still saves the epoch: the others are enough, if there are any."""
+        if not self._inventory.volumes.end_saving():
+            return self.lost("no disk has saved the epoch for too long", now_ns)
+        self.epoch = max(self.epoch, self._learning)
+        return self._catch_up(now_ns)
 
     def _catch_up(self, now_ns: int) -> list[Action]:
         """Say what the namenode does not know: everything, or what changed."""

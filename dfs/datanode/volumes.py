@@ -191,3 +191,8 @@ class Volumes:
         if event.error is None:
             self._saved = True
         return None if self._saving else self._saved
+
+    def end_saving(self) -> bool:
+        """Wait for no more volumes: was the epoch kept on any?"""
+        self._saving = {}
+        return self._saved

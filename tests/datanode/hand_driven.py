@@ -101,6 +101,14 @@ class Node:
             self.run_work()
         self.now_ns = end_ns
 
+    def hang(self, nanoseconds: int) -> None:
+        """Let time pass in which the disks do nothing."""
+        end_ns = self.now_ns + nanoseconds
+        while (due_ns := self.core.next_deadline()) is not None and due_ns <= end_ns:
+            self.now_ns = max(self.now_ns, due_ns)
+            self.take(self.core.on_deadline(self.now))
+        self.now_ns = end_ns
+
     def run_work(self, limit: int = 1 << 30) -> None:
         while self.work and limit:
             limit -= 1

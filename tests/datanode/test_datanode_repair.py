@@ -10,6 +10,7 @@ import pytest
 
 from dfs.checksum import chunk_digest, slice_hashes
 from dfs.datanode.chunkfile import HEADER_BYTES, ReplicaKey, decode_header, sealed_path
+from dfs.datanode.tasks import SealFile
 from dfs.errors import BadArgument, ReplicaFault, StorageFault, Unavailable
 from dfs.events import LinkLost, Origin, Peer, Role, Send
 from dfs.limits import (
@@ -22,7 +23,7 @@ from dfs.limits import (
 from dfs.wire.common import Failed, Ok
 from dfs.wire.data import ChunkOpened, ChunkSlices, OpenChunk, ReadChunk
 from dfs.wire.namespace import BadReplica, NodeAddress
-from dfs.wire.node import CopyReplica, ReplicaId, ReplicaNews, StoredReplica
+from dfs.wire.node import CopyReplica, DeleteReplicas, ReplicaId, ReplicaNews, StoredReplica
 from tests.datanode.hand_driven import READER, Node, delete, error_of, give, read
 
 KEY = ReplicaKey(5, 1)
@@ -269,3 +270,25 @@ def test_a_delete_ends_a_copy_of_the_same_chunk(node: Node) -> None:
     assert isinstance(error_of(failed), ReplicaFault)
     assert done == Ok()
     assert node.files() == []
+
+
+def test_a_copy_that_is_being_sealed_is_not_forgotten_however_long_the_disk_takes(
+    node: Node,
+) -> None:
+    """Else a replica would lie there that nobody knows of."""
+    node.register()
+    give(node, copy_order())
+    source = Source(node)
+    while not any(isinstance(w.task.task, SealFile) for w in node.work):
+        for send in node.take_out():
+            source.serve(send)
+        node.run_work(1)
+    node.hang(2 * REPAIR_DEADLINE_NS)
+    assert node.said() == []
+    give(node, DeleteReplicas(1, (ReplicaId(*KEY, 0),)), request=701)
+    (busy,) = node.said()
+    assert isinstance(busy.error(), Unavailable)
+    node.run_work()
+    stored = StoredReplica(ReplicaId(*KEY, len(DATA)), DIGEST)
+    assert node.said() == [Ok(), ReplicaNews(2, (stored,))]
+    assert read(node, KEY, 0, FRAME_BYTES).payload == DATA[:FRAME_BYTES]

@@ -1,0 +1,188 @@
+"""Latencies beside each other: a small change with a log keeper, ``stat`` with much metadata.
+
+What is compared runs at the same time and is asked in turn, a round here and a round there, so
+that whatever else the machine does falls on both. Told is the ratio of the medians of the rounds.
+The log keeper is a datanode on a machine of another name (a UTS namespace, which needs root) on
+the same disk and processors: a network would come on top.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from benchmarks.namenodes import BigNamenode
+from benchmarks.report import Row
+from dfs import Client, connect
+from dfs.errors import DfsError
+from dfs.namenode.folder import make_namenode_folder
+
+ROUNDS = 9
+CHANGES = 200
+STATS = 500
+SMALL = b"x" * 4096
+PATIENCE_S = 60
+LOOK_S = 0.1
+CONFIG = """[cluster]
+id = "{cluster}"
+[namenode]
+address = "127.0.0.1:{namenode}"
+[datanode]
+listen = "127.0.0.1:{datanode}"
+"""
+Measure = Callable[[int], float]
+"""The median milliseconds of one round, by its number."""
+
+
+def in_turn(one: Measure, other: Measure) -> tuple[float, float, list[float]]:
+    """The medians of the rounds of both, and the ratio of each pair of rounds."""
+    pairs = [(one(number), other(number)) for number in range(ROUNDS)]
+    ratios = [a / b for a, b in pairs]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs), ratios
+
+
+def load() -> str:
+    """How busy the machine is, for whoever judges a figure."""
+    return f"load {os.getloadavg()[0]:.1f}"
+
+
+def describe(what: str, both: tuple[float, float, list[float]], beside: str) -> Row:
+    """The row of one comparison."""
+    ms, other_ms, ratios = both
+    text = f"{ms / other_ms:.2f} × {beside} ({other_ms:.3f} ms)"
+    spread = f"rounds {min(ratios):.2f} to {max(ratios):.2f}"
+    return Row(what, f"{ms:.3f} ms", f"{text}; {spread}; {load()}")
+
+
+# -- a log keeper
+
+
+def small_changes(folder: Path) -> Iterator[Row]:
+    """A small change whose log is kept on another machine, beside one whose log is not."""
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as scratch,
+        _cluster(Path(scratch) / "alone", ("alpha", "alpha")) as alone,
+        _cluster(Path(scratch) / "kept", ("alpha", "beta")) as kept,
+    ):
+        for what, change in (("mkdir", _mkdir), ("create of 4 KB", _create)):
+            both = in_turn(_changes(kept, change), _changes(alone, change))
+            yield describe(f"{what}, log on 2 machines", both, "on one")
+
+
+def _mkdir(fs: Client, name: str) -> None:
+    fs.mkdir(f"/d{name}")
+
+
+def _create(fs: Client, name: str) -> None:
+    fs.write_bytes(f"/f{name}", SMALL)
+
+
+def _changes(fs: Client, change: Callable[[Client, str], None]) -> Measure:
+    def measure(number: int) -> float:
+        times = []
+        for count in range(CHANGES):
+            began = time.perf_counter()
+            change(fs, f"{number}-{count}")
+            times.append(time.perf_counter() - began)
+        return 1000 * statistics.median(times)
+
+    return measure
+
+
+@contextmanager
+def _cluster(folder: Path, hosts: tuple[str, str]) -> Iterator[Client]:
+    """A namenode on the first host, and a datanode on each of the two."""
+    cluster = secrets.token_hex(4)
+    namenode, *ports = _free_ports(1 + len(hosts))
+    homes = [folder / str(number) for number in range(len(hosts))]
+    with ExitStack() as running:
+        for home, port in zip(homes, ports, strict=True):
+            home.mkdir(parents=True)
+            text = CONFIG.format(cluster=cluster, namenode=namenode, datanode=port)
+            (home / "cluster.toml").write_text(text, encoding="utf-8")
+        make_namenode_folder(homes[0] / "namenode", cluster, time.time_ns())
+        running.enter_context(_process(homes[0], hosts[0], "namenode"))
+        for number, (home, host) in enumerate(zip(homes, hosts, strict=True), start=1):
+            running.enter_context(_process(home, host, "datanode", "--id", str(number)))
+        fs = running.enter_context(connect(homes[0] / "cluster.toml", timeout=PATIENCE_S))
+        _await_copies(fs, len(set(hosts)))
+        yield fs
+
+
+def _await_copies(fs: Client, wanted: int) -> None:
+    """Wait until a small file is as safe as it shall be here."""
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
+        try:
+            if fs.write_bytes("/first", SMALL).hosts == wanted:
+                return
+        except DfsError:  # nothing is up yet
+            time.sleep(LOOK_S)
+        time.sleep(LOOK_S)
+    sys.exit(f"no log on {wanted} machines within {PATIENCE_S} s")
+
+
+@contextmanager
+def _process(home: Path, host: str, *arguments: str) -> Iterator[None]:
+    """A daemon whose machine has this name."""
+    program = [sys.executable, "-P", "-m", "cli.minidfs", *arguments]
+    script = f'hostname {host} && exec "$@"'
+    with (home / f"{arguments[0]}.log").open("ab") as log:
+        process = subprocess.Popen(
+            ["unshare", "--uts", "sh", "-c", script, "sh", *program],
+            env={**os.environ, "MINIDFS_HOME": str(home)},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as open_ones:
+        listeners = [
+            open_ones.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
+            for _ in range(count)
+        ]
+        return [listener.getsockname()[1] for listener in listeners]
+
+
+# -- much metadata
+
+
+def stat_beside_small(folder: Path, files: int, chunks: int) -> Iterator[Row]:
+    """``stat`` with much metadata, all chunks looked at, beside a namenode with 1,000 files."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, ExitStack() as stack:
+        small = BigNamenode(Path(scratch) / "small", 1000, chunks, 19863)
+        big = BigNamenode(Path(scratch) / "big", files, chunks, 19864)
+        for namenode in (big, small):
+            namenode.make()
+            namenode.start()
+            stack.callback(namenode.stop, signal.SIGTERM)
+            stack.enter_context(namenode.reported())
+        during = in_turn(_stats(big), _stats(small))
+        beside = "with 1,000 files"
+        yield describe(f"stat, {files:,} files, while all chunks are looked at", during, beside)
+        walk_s = big.wait_for_walk()
+        small.wait_for_walk()
+        after = in_turn(_stats(big), _stats(small))
+        yield describe(
+            f"stat, {files:,} files, {walk_s:.0f} s later, when they were", after, beside
+        )
+
+
+def _stats(namenode: BigNamenode) -> Measure:
+    return lambda number: namenode.stat_ms(STATS, seed=number)
