@@ -162,6 +162,8 @@ class Namenode:
                 yield Ask(NAMENODE, renewal, b"", self.settings.endpoints, try_ns)
             except SessionExpired:
                 self._leave_session(session)
+            except NoAnswer:  # a third of the lease may be over with that: at once again
+                renew_ns = RETRY_PAUSE_NS
             except DfsError:  # it may be restarting: soon again, while the lease lasts
                 renew_ns = min(renew_ns, RETRY_PAUSE_MAX_NS)
             yield Sleep(renew_ns)

@@ -12,6 +12,7 @@ from dfs.limits import SECOND_NS
 from dfs.wire import data as d
 from dfs.wire import namespace as m
 from dfs.wire.appending import SyncFile
+from dfs.wire.backup import BackupState, PrepareBackup
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok
 
@@ -85,6 +86,7 @@ class DumbNamenode:
         self.heard: list[Message] = []
         self.bad: list[m.BadReplica] = []
         self.unheard: tuple[str, ...] = ()
+        self.lease_ns = 60 * SECOND_NS
         self._last_id = 100
 
     def answer(self, message: Message) -> Message | None:
@@ -200,7 +202,7 @@ class DumbNamenode:
             case m.OpenSession():
                 number = self.new_id()
                 self.sessions[number] = {}
-                return m.SessionOpened(number, 60 * SECOND_NS)
+                return m.SessionOpened(number, self.lease_ns)
             case m.RenewLease() if message.session not in self.sessions:
                 raise SessionExpired("unknown session")
             case m.Stat():
@@ -209,6 +211,8 @@ class DumbNamenode:
                 return self._locate(message)
             case m.BadReplica():
                 self.bad.append(message)
+            case PrepareBackup():
+                return BackupState(7)
         return Ok()
 
     def _file(self, path: str) -> StoredFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dfs.client.backup import prepare
 from dfs.client.listing import locate_all
 from dfs.client.namenode import UNSENT
 from dfs.client.session import Session
@@ -16,7 +17,13 @@ from dfs.errors import (
     Unavailable,
 )
 from dfs.events import LinkLost
-from dfs.limits import FIRST_CONTACT_NS, SECOND_NS, SESSION_KEEP_REPLIES, WAIT_NOTICE_NS
+from dfs.limits import (
+    FIRST_CONTACT_NS,
+    SECOND_NS,
+    SESSION_KEEP_REPLIES,
+    SNAPSHOT_DEADLINE_NS,
+    WAIT_NOTICE_NS,
+)
 from dfs.wire import namespace as m
 from dfs.wire.common import Ok
 from tests.client.stage import NAMENODE, Stage
@@ -223,6 +230,31 @@ def test_renewal_is_tried_again_soon_while_the_namenode_is_away() -> None:
         stage.step()
     assert isinstance(stage.dumb.heard[-1], m.RenewLease)
     assert stage.now_ns - begin_ns <= 2 * SECOND_NS
+
+
+def test_a_lost_renewal_costs_no_lease_however_short() -> None:
+    stage = Stage()
+    stage.dumb.lease_ns = 3 * SECOND_NS
+    stage.run(stage.namenode.change(mkdir()))
+    keeper = stage.start(stage.namenode.keep_session())
+    for _ in range(5):
+        renewed_ns = stage.now_ns
+        stage.dumb.swallow = 1
+        before = len(stage.dumb.heard)
+        while len(stage.dumb.heard) < before + 2:
+            stage.step()
+        assert stage.now_ns - renewed_ns < stage.dumb.lease_ns
+    stage.core.abandon(keeper)
+
+
+def test_a_snapshot_that_is_never_taken_ends_a_backup_with_one_line() -> None:
+    stage = Stage()
+    begin_ns = stage.now_ns
+    with pytest.raises(DeadlineExceeded, match="no snapshot within 600 s: see 'minidfs logs"):
+        stage.run(prepare(stage.namenode))
+    waited_ns = stage.now_ns - begin_ns
+    assert SNAPSHOT_DEADLINE_NS <= waited_ns < SNAPSHOT_DEADLINE_NS + SECOND_NS
+    assert stage.core.idle
 
 
 def test_closing_without_a_namenode_takes_a_moment_and_no_error() -> None:
