@@ -120,10 +120,11 @@ class Replication:
         if self._safe.is_on:
             if self._safe.wants_check(now_ns):
                 self._sweep.restart(now_ns)
-        elif node.is_written_off:
-            self._sweep.walk(node.name, HeldReplicas(), node.replicas, now_ns)
-        elif node.former is not None:
-            self._sweep.walk(node.name, node.former, node.replicas, now_ns)
+        else:
+            if node.is_written_off:
+                self._sweep.walk(node.name, HeldReplicas(), node.replicas, now_ns)
+            if node.former is not None:
+                self._sweep.walk(node.name, node.former, node.replicas, now_ns)
         if node.is_new and self._repair.owes:
             self._sweep.request(now_ns)
         node.is_new, node.is_written_off, node.former = False, False, None
@@ -263,6 +264,8 @@ class Replication:
             self.link_lost(node.name, now_ns)
             begin_ns = now_ns + self._repair_after_ns
             self._sweep.walk(node.name, node.replicas, HeldReplicas(), begin_ns)
+            if node.former is not None:  # it had reported anew, and what it lost was not looked at
+                self._sweep.walk(node.name, node.former, node.replicas, begin_ns)
             actions.append(Note(f"{node.name} is dead: no heartbeat; its chunks will be copied"))
         return actions
 

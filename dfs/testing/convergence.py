@@ -65,7 +65,7 @@ class Convergence:
     def _check_memory(self, node: Node) -> None:
         if node.process is None:
             self._world.fail(f"{node.peer.name} is down at the end")
-        for path, size in _containers(node.process.step, node.peer.name):
+        for path, size in containers(node.process.step, node.peer.name):
             if size > CORE_MAX_ITEMS:
                 self._world.fail(f"{path} holds {size} items when all is calm")
 
@@ -86,7 +86,7 @@ def _rows(table: Table) -> dict[str, dict[bytes, bytes]]:
     return found
 
 
-def _containers(found: Any, path: str, depth: int = 8) -> Iterator[tuple[str, int]]:
+def containers(found: Any, path: str, depth: int = 8) -> Iterator[tuple[str, int]]:
     """Name and size of each container within the objects of a core, the view left out."""
     if isinstance(found, MemoryTable) or not depth:
         return
@@ -94,8 +94,8 @@ def _containers(found: Any, path: str, depth: int = 8) -> Iterator[tuple[str, in
         yield path, len(found)
         values = found.values() if isinstance(found, dict) else found
         for number, value in enumerate(values):
-            yield from _containers(value, f"{path}[{number}]", depth - 1)
+            yield from containers(value, f"{path}[{number}]", depth - 1)
     elif type(found).__module__.startswith(("dfs.", "mapreduce.")):
         names = [*getattr(found, "__dict__", ()), *getattr(type(found), "__slots__", ())]
         for name in names:
-            yield from _containers(getattr(found, name, None), f"{path}.{name}", depth - 1)
+            yield from containers(getattr(found, name, None), f"{path}.{name}", depth - 1)
