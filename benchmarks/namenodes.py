@@ -22,6 +22,7 @@ from dfs.wire.namespace import GetStatus, Status
 
 STATS = 2000
 PATIENCE_S = 900
+WALK_PATIENCE_S = 7200
 LOOK_S = 0.1
 CONFIG = """[cluster]
 id = "{cluster}"
@@ -123,6 +124,6 @@ class BigNamenode:
         """Wait until every chunk was looked at once; seconds."""
         began = time.perf_counter()
         while self.status().chunks < self.files * self.chunks:
-            assert time.perf_counter() - began < PATIENCE_S, self.status()
-            time.sleep(LOOK_S)
+            assert time.perf_counter() - began < WALK_PATIENCE_S, self.status()
+            time.sleep(1)
         return time.perf_counter() - began

@@ -66,7 +66,14 @@ def main() -> None:
     options = parser.parse_args()
     folder: Path = options.folder
     if options.latency:
-        found = [*small_changes(folder), *stat_beside_small(folder, options.files, options.chunks)]
+        found = []
+        for part in (
+            small_changes(folder),
+            stat_beside_small(folder, options.files, options.chunks),
+        ):
+            for row in part:
+                found.append(row)
+                sys.stderr.write(f"{row.what}: {row.figure} {row.beside}\n")
         report(found, LATENCY, ROUNDS, write=options.write)
         return
     text = make_inputs(folder / "minidfs-inputs", ["text256.txt"])["text256.txt"]

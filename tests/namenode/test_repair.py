@@ -159,6 +159,29 @@ def test_what_a_node_lost_while_it_was_away_is_found(namenode: Namenode) -> None
     assert namenode.ask(m.GetStatus()).under_replicated == len(lost)
 
 
+@pytest.mark.parametrize("is_back", [False, True])
+def test_what_a_node_lost_before_it_died_again_is_found(
+    namenode: Namenode, *, is_back: bool
+) -> None:
+    """It reported anew, without its chunk, and fell silent before it was in step."""
+    namenode.join("datanode-4")
+    namenode.write("/a", (4096,))
+    holders = [node.name for node in namenode.core.nodes.holding(chunk_of(namenode, "/a"), 1)]
+    (spare,) = set(FOUR) - set(holders)
+    lost = holders[0]
+    others = tuple({*FOUR} - {lost})
+    namenode.lose_link(lost)
+    word = n.Register((f"tcp://{lost}:1",), "host", "default", 9 << 30, 9 << 30, 0, 0, 1)
+    namenode.tell(lost, word)
+    namenode.tell(lost, n.ReportPage(1, 0, True))
+    if is_back:
+        namenode.advance(25, beating=others)
+        namenode.join(lost)
+    namenode.advance(35, beating=FOUR if is_back else others)
+    (order,) = namenode.orders(n.CopyReplica)
+    assert order.to.name in ((spare, lost) if is_back else (spare,))
+
+
 def test_a_node_that_comes_back_late_makes_copies_superfluous(namenode: Namenode) -> None:
     namenode.join("datanode-4")
     namenode.write("/f")
