@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from dfs.errors import BY_NUMBER
+from dfs.limits import SECOND_NS
 from dfs.wire.codec import encode
 from dfs.wire.common import Ping
 
@@ -58,3 +61,35 @@ def test_every_error_is_in_the_table() -> None:
 
 def test_the_example_is_what_the_codec_writes() -> None:
     assert encode(Ping(), 7)[0].hex(" ") in PAGE.replace("  ", " ")
+
+
+def deadlines() -> list[list[str]]:
+    """The cells of each row of the table of deadlines."""
+    section = PAGE.split("## Who waits, and how long")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_request_has_a_deadline(generate: ModuleType) -> None:
+    rows = {name for cells in deadlines() for name in re.findall(r"`(\w+)`", cells[0])}
+    requests = {
+        cls.__name__
+        for cls in generate.known_messages().values()
+        if cls.__module__.startswith(("dfs.", "mapreduce."))
+        and re.search(r"Answered\s+by|Order:", cls.__doc__ or "")
+    }
+    assert requests - rows == set(), "name these in the table, with who waits how long"
+    assert rows - requests == set()
+
+
+def test_the_deadlines_are_those_of_the_code() -> None:
+    """Each time stands before the name of its limit, with the module unless that is dfs.limits."""
+    section = PAGE.split("## Who waits, and how long")[1].split("\n## ")[0]
+    named = re.findall(r"(\d+) s\s+\((?:`([\w/]+)\.py`, )?`(\w+_NS)`", section)
+    assert len(named) > len(deadlines())
+    for seconds, path, name in named:
+        module = importlib.import_module(path.replace("/", ".") if path else "dfs.limits")
+        assert getattr(module, name) == int(seconds) * SECOND_NS, name
+    for cells in deadlines():
+        waits = cells[1] != "nobody"
+        assert waits == bool(cells[2]), f"{cells[0]}: who waits, and how long?"
