@@ -110,6 +110,31 @@ def test_a_writer_that_is_slow_and_alive_keeps_its_file(own_cluster: ClusterHere
     assert cluster.cat("/f") == bytes(5 * MIB)
 
 
+def test_a_datanode_that_stops_for_longer_than_the_lease_costs_the_writer_nothing(
+    own_cluster: ClusterHere,
+) -> None:
+    """His lease of 3 s is kept while he waits for the chain to break, and so is every byte."""
+    cluster = own_cluster
+    up(cluster, 3, "1M")
+    content = random.Random(2).randbytes(6 * MIB)
+    writer = cluster.begin("minidfs", "put", "-", "/f")
+    assert writer.stdin is not None
+    writer.stdin.write(content[: 3 * MIB])
+    writer.stdin.flush()
+    until(lambda: len(files_below(cluster, "datanode-2", "chunks")) > 1)
+    cluster.minidfs("pause", "datanode-2")
+    writer.stdin.write(content[3 * MIB : 5 * MIB])
+    writer.stdin.flush()
+    end_s = time.monotonic() + 8
+    while time.monotonic() < end_s:
+        refused = cluster.minidfs("put", "-", "/f", stdin=b"other", code=4)
+        assert "/f is being written by " in refused.stderr
+    cluster.minidfs("resume", "datanode-2")
+    _, err = writer.communicate(content[5 * MIB :], timeout=100)
+    assert (err, writer.returncode) == (b"", 0)
+    assert cluster.cat("/f") == content
+
+
 def test_an_interrupted_put_frees_the_name_at_once(cluster: ClusterHere) -> None:
     """The lease would last for a minute."""
     writer = cluster.begin("minidfs", "put", "--chunk-size", "1M", "-", "/interrupted")
