@@ -95,10 +95,8 @@ class Replication:
             case n.Heartbeat():
                 free, used = message.free_bytes, message.used_bytes
                 self._nodes.heartbeat(name, free, used, now.mono_ns)
-                node.quarantined = message.quarantined
-                node.failed_volumes = message.failed_volumes
-                node.largest_free_bytes = message.largest_free_bytes
-                node.disks = message.disks
+                node.largest_free_bytes, node.disks = message.largest_free_bytes, message.disks
+                node.failed_volumes, node.quarantined = message.failed_volumes, message.quarantined
             case n.ReportPage():
                 self._reports.page(node, message, event.payload)
             case n.ReplicaNews():
