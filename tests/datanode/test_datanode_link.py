@@ -27,7 +27,6 @@ from dfs.errors import (
 )
 from dfs.events import LinkLost, Origin, Peer, Role, Send, WorkDone
 from dfs.limits import (
-    EPOCH_DEADLINE_NS,
     NEWS_BATCH_MAX_REPLICAS,
     NEWS_MAX,
     REPORT_PAGE_MAX_REPLICAS,
@@ -36,7 +35,6 @@ from dfs.limits import (
     RETRY_PAUSE_NS,
     SECOND_NS,
 )
-from dfs.testing.disk import MemoryDisk
 from dfs.wire.common import Failed, Ok
 from dfs.wire.node import (
     CheckReplica,
@@ -207,39 +205,6 @@ def test_an_epoch_that_cannot_be_saved_is_not_obeyed(node: Node) -> None:
     assert node.out == []
     node.pass_time(RETRY_PAUSE_NS)
     assert sent(node).message.epoch == 0
-
-
-def test_a_disk_that_hangs_does_not_keep_a_node_with_others_away() -> None:
-    node = Node("datanode-1", MemoryDisk(), MemoryDisk())
-    node.pass_time(0)
-    node.receive(Origin(NAMENODE, 1, sent(node).request), Registered(7, 10**15))
-    hanging = node.work.popleft()
-    node.run_work()
-    assert node.out == []
-    node.hang(EPOCH_DEADLINE_NS)
-    page = sent(node)
-    assert page.message == ReportPage(1, 0, True)
-    answer(node, page, Ok())
-    assert sent(node).message == ReplicaNews(1)
-    assert order(node, DeleteReplicas(7, ())) == [Ok()]
-    node.work.append(hanging)
-    node.run_work()
-    assert node.out == []
-
-
-def test_a_node_whose_only_disk_hangs_registers_again_until_it_does_not(node: Node) -> None:
-    node.pass_time(0)
-    node.receive(Origin(NAMENODE, 1, sent(node).request), Registered(7, 10**15))
-    hanging = node.work.popleft()
-    node.hang(EPOCH_DEADLINE_NS)
-    assert "saved the epoch" in node.notes[-1]
-    node.hang(RETRY_PAUSE_NS)
-    register = sent(node)
-    assert register.message.epoch == 0
-    node.receive(Origin(NAMENODE, 1, register.request), Registered(7, 10**15))
-    node.work.appendleft(hanging)
-    node.run_work()
-    assert sent(node).message == ReportPage(1, 0, True)
 
 
 def test_orders_of_other_epochs_and_of_others_are_refused(node: Node) -> None:
