@@ -24,6 +24,7 @@ class MinimrGroup(LazyGroup):
         "kill": Verb("cli.jobs.kill", "end a job; nothing of its output remains"),
         "tasks": Verb("cli.jobs.tasks", "the tasks of a job"),
         "counters": Verb("cli.jobs.counters", "what a job has counted"),
+        "logs": Verb("cli.jobs.logs", "what the tasks of a job printed"),
         "events": Verb("cli.jobs.events", "what happened to a job, a line each"),
         "why": Verb("cli.jobs.why", "the story of one task: each attempt, where and why there"),
         "workers": Verb("cli.jobs.workers", "the workers and what they run"),

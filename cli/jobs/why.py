@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from cli.invocation import Invocation, common, invocation
@@ -11,8 +9,7 @@ from cli.jobs.ask import events
 from cli.jobs.story import event_fields, task_story
 from cli.render import json_line
 from dfs.errors import BadArgument, NotFound
-
-TASK = re.compile(r"((?:[1-9][0-9]*:)?)([mr])-([0-9]+)")
+from mapreduce.wire import parse_task
 
 
 @click.command("why")
@@ -38,7 +35,7 @@ def command(call: Invocation, job: str, task: str) -> None:
 
 def task_named(text: str) -> str:
     """A task's name in its one spelling, ``m-00017`` for ``m-17``; raises BadArgument."""
-    match = TASK.fullmatch(text)
-    if match is None:
-        raise BadArgument(f"{text!r} is no task: they are called m-00017 or r-00003")
-    return f"{match[1]}{match[2]}-{int(match[3]):05d}"
+    named = parse_task("", text)
+    if named.attempt:
+        raise BadArgument(f"{text!r} is an attempt: its task is {named.task}")
+    return named.task

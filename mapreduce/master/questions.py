@@ -116,7 +116,7 @@ def worker_list(turn: Turn) -> WorkerList:
         worker = scheduler.state.workers[name]
         usable = scheduler.is_usable(worker, turn.now.mono_ns)
         why = explain(worker, scheduler.state, turn.now.mono_ns)
-        found.append(reports.worker_report(worker, link.address.endpoints, usable, why))
+        found.append(reports.worker_report(worker, link.address, usable, why))
     return WorkerList(tuple(found))
 
 

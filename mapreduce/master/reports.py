@@ -18,6 +18,7 @@ from mapreduce.wire import (
     TaskKind,
     TaskList,
     TaskReport,
+    WorkerAddress,
     WorkerReport,
 )
 
@@ -128,13 +129,13 @@ def _locality(locality: str, miss: str) -> str:
     return f"{locality}: {miss}" if miss else locality
 
 
-def worker_report(
-    worker: Worker, endpoints: tuple[str, ...], usable: bool, why: str
-) -> WorkerReport:
+def worker_report(worker: Worker, address: WorkerAddress, usable: bool, why: str) -> WorkerReport:
     """A worker; ``why`` it gets less work than it could."""
     state = "live" if usable else "left" if worker.leaving else "dead" if worker.dead else "stale"
     running = tuple(f"{attempt.job} {attempt}" for attempt in worker.running)
-    return WorkerReport(worker.name, state, worker.node, worker.slots, running, endpoints, why)
+    return WorkerReport(
+        worker.name, state, worker.node, worker.slots, running, address.endpoints, why, address.host
+    )
 
 
 def committed_totals(table: Table, number: int) -> Totals:

@@ -54,6 +54,7 @@ from mapreduce.worker.work import (
     DropJob,
     DropRun,
     FindHeldRuns,
+    ReadLog,
     ReadRun,
     RunAttempt,
     RunPiece,
@@ -187,6 +188,8 @@ class WorkerMachine:
                 self._store(work)
             case ReadRun():
                 return self._read(work)
+            case ReadLog():
+                raise NotFound(f"{work.attempt} prints nothing here")
             case StopAttempt():
                 self._stop(work.attempt)
             case DropRun():

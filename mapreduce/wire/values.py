@@ -221,3 +221,4 @@ class WorkerReport(msgspec.Struct, frozen=True):
     running: tuple[str, ...]
     endpoints: tuple[str, ...]
     avoided: str = ""
+    host: str = ""

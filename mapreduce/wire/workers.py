@@ -229,3 +229,23 @@ class RunData(Message, frozen=True):
     size_bytes: int
     records: int
     check: int
+
+
+@message(1110)
+class ReadTaskLog(Message, frozen=True):
+    """What an attempt printed, from byte ``offset`` on.
+
+    Sent by: client, to the worker where it ran. Answered by: TaskLog, NotFound (it never ran
+    there, or its log went with those of older jobs), Unavailable.
+    """
+
+    attempt: AttemptId
+    offset: int = 0
+
+
+@message(1111)
+class TaskLog(Message, frozen=True):
+    """The payload holds the bytes from ``offset`` on, at most 1 MiB of them; none at the end.
+    Sent by: worker."""
+
+    offset: int

@@ -5,6 +5,7 @@
 ``Attempts``    what runs and what waits for a slot
 ``Fetcher``     the segments that running reduces still lack
 ``Holdings``    runs held here, and serving them
+``Printed``     serving what attempts printed
 ==============  ====================================================================
 
 Rules of the file:
@@ -48,6 +49,7 @@ from mapreduce.wire import (
     KillAttempt,
     LaunchMap,
     LaunchReduce,
+    ReadTaskLog,
     RunData,
     RunHeld,
     RunLocations,
@@ -59,6 +61,7 @@ from mapreduce.worker.chores import Chore, Numbers
 from mapreduce.worker.fetcher import Fetcher, ReadToken, StoreToken
 from mapreduce.worker.holdings import Holdings, Serving
 from mapreduce.worker.master_link import NAMENODE, MasterLink, WorkerSettings
+from mapreduce.worker.printed import Printed, Printing
 from mapreduce.worker.work import DropJob, DropRun, FindHeldRuns
 
 TICK_NS = 1 * SECOND_NS
@@ -81,6 +84,7 @@ class WorkerCore:
         self._attempts = Attempts(settings.slots, self._numbers)
         self._fetcher = Fetcher(settings, self._numbers)
         self._holdings = Holdings(settings.name, self._numbers)
+        self._printed = Printed(settings.name, self._numbers)
         self._booted = False
         self._ready = False
         self._tick_ns = 0
@@ -147,6 +151,8 @@ class WorkerCore:
                 return self._ordered(origin, message, now_ns)
             case FetchRun():
                 return self._holdings.serve(origin, message)
+            case ReadTaskLog():
+                return self._printed.serve(origin, message)
             case RunData():
                 return self._fetcher.received(origin, message, payload)
             case RunLocations() if origin.peer == NAMENODE:
@@ -233,6 +239,8 @@ class WorkerCore:
                 return damaged + actions + self._report(lost, now_ns)
             case Serving():
                 return self._holdings.served(done.token, done)
+            case Printing():
+                return self._printed.served(done.token, done)
             case Sampled():
                 self._attempts.sampled(done.result or (), now_ns)
             case _Found():

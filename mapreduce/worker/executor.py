@@ -30,6 +30,7 @@ from mapreduce.worker.work import (
     DropJob,
     DropRun,
     FindHeldRuns,
+    ReadLog,
     ReadRun,
     RunAttempt,
     SampleAttempts,
@@ -70,6 +71,8 @@ class AttemptExecutor:
                 self._store(work)
             case ReadRun():
                 return self._runs.read(work.run, work.partition, work.offset)
+            case ReadLog():
+                return self._files.read_log(work.attempt, work.offset)
             case FindHeldRuns():
                 return self._runs.find()
             case DropRun():

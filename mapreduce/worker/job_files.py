@@ -11,8 +11,10 @@ import shutil
 from pathlib import Path
 from threading import Lock
 
+from dfs.errors import NotFound
 from mapreduce.wire import AttemptId, bundle_path
 from mapreduce.worker.serving import WholeFiles
+from mapreduce.worker.work import LOG_PIECE_BYTES
 
 BUNDLES_KEPT = 50
 JOBS_LOGGED = 50
@@ -49,6 +51,19 @@ class JobFiles:
                 _keep_newest(self._logs, JOBS_LOGGED - 1)
                 folder.mkdir(mode=0o700)
         return folder / f"{attempt.file_name}.log"
+
+    def read_log(self, attempt: AttemptId, offset: int) -> bytes:
+        """A piece of what an attempt printed, empty at its end. Raises NotFound."""
+        path = self._logs / attempt.job / f"{attempt.file_name}.log"
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, offset))
+                return file.read(LOG_PIECE_BYTES)
+        except FileNotFoundError:
+            raise NotFound(
+                f"what {attempt} of {attempt.job} printed is not here: a worker keeps the logs of"
+                f" the {JOBS_LOGGED} jobs that came last"
+            ) from None
 
 
 def _keep_newest(folder: Path, count: int) -> None:

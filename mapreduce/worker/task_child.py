@@ -48,7 +48,7 @@ class AttemptLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: IO[bytes] = path.open("wb")
+        self._file: IO[bytes] = path.open("wb", buffering=0)  # read while it grows
         self._room = LOG_MAX_BYTES
 
     def write(self, data: bytes) -> None:

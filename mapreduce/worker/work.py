@@ -10,6 +10,7 @@ work                   result
 ``StoreSegment``       None; raises ``RunCorrupt`` when the bytes are not those that were sent,
                        and ``NotFound`` when the attempt does not run (yet)
 ``ReadRun``            ``RunPiece``; raises ``RunCorrupt`` when the run is damaged or gone
+``ReadLog``            bytes; raises ``NotFound`` when there is no such log (any more)
 ``DropRun``            None
 ``DropJob``            None
 =====================  ===========================================================================
@@ -25,6 +26,7 @@ from mapreduce.job import JobSpec, MapTask, ReduceTask
 from mapreduce.wire import AttemptId
 
 RUN_PIECE_BYTES = 1 << 20
+LOG_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,14 @@ class RunPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadLog:
+    """At most ``LOG_PIECE_BYTES`` of what an attempt printed."""
+
+    attempt: AttemptId
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class DropRun:
     """Nobody wants this run."""
 
@@ -110,6 +120,7 @@ WorkerTask: TypeAlias = (
     | SampleAttempts
     | StoreSegment
     | ReadRun
+    | ReadLog
     | DropRun
     | DropJob
 )

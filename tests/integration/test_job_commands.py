@@ -247,6 +247,22 @@ def test_a_job_in_the_background(cluster: ClusterHere, books: list[Path]) -> Non
     assert story.endswith("-> the task is done\n")
 
 
+def test_what_tasks_print_is_shown(cluster: ClusterHere, books: list[Path], tmp_path: Path) -> None:
+    body = "import os, sys\n\ndef mapper(key, line):\n    if key[1] == 0:\n"
+    body += "        print('reads', os.path.basename(key[0]))\n"
+    body += "        print('grumbles', file=sys.stderr)\n    yield 1, 1\n"
+    job = write_job(tmp_path, body)
+    job_id = cluster.minimr("run", "-d", job, INPUT, "-o", "/printed").stdout.strip()
+    shown = cluster.minimr("logs", "-f", job_id).stdout.splitlines()
+    assert {line for line in shown if line.startswith("reads")} == {f"reads {b}" for b in BOOKS}
+    assert shown.count("grumbles") == len(BOOKS)
+    one = cluster.minimr("logs", job_id, "m-0.1").stdout
+    assert re.match(r"== m-00000\.1 on worker-[123]\n", one)
+    assert lines(one)[1:] == ["grumbles", f"reads {BOOKS[0]}"]
+    cluster.minimr("logs", job_id, "m-99999", code=3)
+    cluster.minimr("logs", job_id, "x", code=2)
+
+
 def test_a_job_that_is_killed(cluster: ClusterHere, books: list[Path]) -> None:
     job = EXAMPLES / "wordcount.py"
     job_id = cluster.minimr("run", "-d", job, INPUT, "-o", "/never", "--pause", "3").stdout.strip()
