@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TREES := $(wildcard dfs mapreduce cli tests examples benchmarks)
-TESTS ?= -n 2
+TESTS ?= -n 2 --dist worksteal
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
