@@ -27,6 +27,7 @@ from dfs.errors import BadArgument, DfsError
 from dfs.events import Action, Event, Now, Send, Work
 from dfs.limits import (
     CLOSE_WAIT_NS,
+    INTERRUPT_LOOK_NS,
     LOCAL_READ_THREADS,
     SECOND_NS,
     STEP_MAX_EVENTS,
@@ -79,10 +80,12 @@ class Running(Generic[T]):
 
     def wait(self, timeout_ns: int | None = None) -> T:
         """Its result, or its error raised. Raises ``TimeoutError`` when the time is over."""
-        timeout_s = None if timeout_ns is None else timeout_ns / SECOND_NS
+        end_ns = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
         with self._changed:
-            if not self._changed.wait_for(lambda: self._done, timeout_s):
-                raise TimeoutError("the operation is still under way")
+            while not self._done:
+                if end_ns is not None and time.monotonic_ns() >= end_ns:
+                    raise TimeoutError("the operation is still under way")
+                self._pause()
         if self._error is not None:
             raise self._error
         result: T = self._result
@@ -91,7 +94,8 @@ class Running(Generic[T]):
     def feed(self, item: object) -> None:
         """Hand an item to the operation; waits while it has enough. Raises its error."""
         with self._changed:
-            self._changed.wait_for(lambda: self._done or self._queued < WRITE_AHEAD_FRAMES)
+            while not self._done and self._queued >= WRITE_AHEAD_FRAMES:
+                self._pause()
             if self._done:
                 raise self._error or BadArgument("the operation has ended")
             self._queued += 1
@@ -104,9 +108,16 @@ class Running(Generic[T]):
     def drain(self) -> None:
         """Wait until the operation has taken everything fed to it. Raises its error."""
         with self._changed:
-            self._changed.wait_for(lambda: self._done or not self._queued)
+            while not self._done and self._queued:
+                self._pause()
         if self._error is not None:
             raise self._error
+
+    def _pause(self) -> None:
+        """Until something changed, or not for long: a library in the same process may have made
+        its own handler of Ctrl-C, behind which the system goes on waiting (``SA_RESTART``), and
+        Python would not hear of it before the wait is over."""
+        self._changed.wait(INTERRUPT_LOOK_NS / SECOND_NS)
 
     def abandon(self) -> None:
         """Nobody wants its result any more."""
