@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 
+import handler_verdict  # first: it marks what is imported after it
 import pytest
 
 from dfs.events import Now
@@ -16,6 +17,17 @@ from dfs.namenode.core import NamenodeSettings, NamespaceCore
 from dfs.namenode.fsck import find_problems
 from dfs.namenode.module import Module
 from dfs.namenode.table import MemoryTable, Table
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--handlers dfs.net`` names the error handlers of modules that this run did not enter."""
+    parser.addoption("--handlers", metavar="MODULE", help="name its handlers not entered by a run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run of all tests tells which error handlers of the product it did not enter."""
+    config.pluginmanager.register(handler_verdict.HandlerVerdict())
+
 
 REQUIRE_ALL = os.environ.get("MINIDFS_REQUIRE_ALL") == "1"
 
