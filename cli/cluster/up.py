@@ -24,6 +24,7 @@ from dfs.errors import BadArgument
 from dfs.events import Role
 from dfs.local.layout import Home, write_file
 from dfs.namenode.folder import make_namenode_folder
+from dfs.quantities import counted
 
 
 @click.command("up")
@@ -82,7 +83,7 @@ def _report(call: Invocation, plan: Plan, startup: Startup, health: ClusterHealt
     nodes = plan.local.nodes
     print(
         f"cluster {health.cluster} serves at {plan.config.namenode.address}:"
-        f" {nodes} node{'' if nodes == 1 else 's'},"
+        f" {counted(nodes, 'node')},"
         f" replication {plan.config.files.replication}, data in {home.folder}"
     )
     print("next: minidfs put FILE /    minidfs ls    minidfs status    minidfs down")

@@ -13,6 +13,7 @@ from cli.jobs.reports import job_fields, locality_line
 from cli.jobs.request import Request, write_records
 from cli.jobs.watcher import Watcher, submission_of
 from cli.render import duration, json_line
+from dfs.quantities import counted
 from mapreduce.errors import JobFailed
 from mapreduce.job_class import Job
 from mapreduce.runners.cluster import follow, result_of, submit
@@ -29,8 +30,7 @@ def run_on_cluster(call: Invocation, job: Job, request: Request) -> None:
     progress = Progress(request.progress)
     watcher = Watcher(call, progress)
     job_id = submitted.job_id
-    maps = "1 map" if submitted.maps == 1 else f"{submitted.maps} maps"
-    greeting = f"{call.program}: {job_id} is submitted with {maps}"
+    greeting = f"{call.program}: {job_id} is submitted with {counted(submitted.maps, 'map')}"
     try:
         end = watch_patiently(
             call, job_id, progress, lambda: follow(fs, job_id, watcher.on_news), greeting

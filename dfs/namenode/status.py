@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dfs.events import Now, Role
 from dfs.namenode.nodes import Health, Nodes
 from dfs.namenode.replication import Counts
+from dfs.quantities import counted
 from dfs.wire.namespace import NodeStatus, Status
 
 FULL = "the disk of the namenode is full"
@@ -21,9 +22,9 @@ def cluster_status(
     reasons += _failed_volumes(nodes)
     reasons += trouble
     if counts.missing:
-        reasons.append(f"{_chunks(counts.missing)} without any replica")
+        reasons.append(f"{counted(counts.missing, 'chunk')} without any replica")
     if counts.short:
-        reasons.append(f"{_chunks(counts.short)} with fewer replicas than wanted")
+        reasons.append(f"{counted(counts.short, 'chunk')} with fewer replicas than wanted")
     if not states:
         reasons.append("no datanode has registered")
     return Status(
@@ -42,10 +43,6 @@ def _failed_volumes(nodes: Nodes) -> list[str]:
     """A sentence for each, save those of nodes that are dead anyway."""
     alive = [node for node in nodes.all() if node.died_ns is None]
     return [f"a volume of {node.name} failed: {v}" for node in alive for v in node.failed_volumes]
-
-
-def _chunks(count: int) -> str:
-    return f"{count} chunk{'' if count == 1 else 's'}"
 
 
 def _node_status(nodes: Nodes, name: str, now: Now) -> NodeStatus:
