@@ -22,6 +22,7 @@ from mapreduce.formats.fixed_length import FixedLength
 from mapreduce.formats.text_lines import KeyValue, TextLines
 from mapreduce.formats.text_output import TSV, JSONLines, Text
 from mapreduce.formats.whole_file import WholeFile
+from mapreduce.input_class import Input
 from mapreduce.job_class import Job
 from mapreduce.params import param
 from mapreduce.result import Result
@@ -32,6 +33,7 @@ from mapreduce.unbuilt import missing
 __all__ = [
     "TSV",
     "FixedLength",
+    "Input",
     "JSONLines",
     "Job",
     "JobFailed",

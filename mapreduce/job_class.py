@@ -20,6 +20,7 @@ from mapreduce.errors import UserCodeError
 from mapreduce.formats import InputFormat, OutputFormat, made
 from mapreduce.formats.text_lines import TextLines
 from mapreduce.formats.text_output import TSV
+from mapreduce.input_class import Input, check_format, check_inputs
 from mapreduce.job import (
     DEFAULT_PARTITIONS,
     JobSpec,
@@ -48,6 +49,7 @@ class Job:
     are the output. A chain of several such steps is what `steps` returns.
 
     `mapper_raw(self, path, file)`, in place of `mapper`, gets each file once, open for reading.
+    `inputs`, a list of `mr.Input`, names several inputs, each with its mapper and format.
 
     Keys rise within a partition. `sort_values = True`, or a function of the value, sorts the
     values of a key; `sort_key(self, key, value)` sorts them by key and value; `group_key(self,
@@ -58,6 +60,7 @@ class Job:
     partitions: int = DEFAULT_PARTITIONS
     input_format: ClassVar[Any] = TextLines
     output_format: ClassVar[Any] = TSV
+    inputs: ClassVar[Sequence[Input]] = ()
 
     mapper: Callable[..., Any]
     mapper_raw: ClassVar[Callable[..., Any] | None] = None
@@ -146,9 +149,15 @@ class Job:
         for name in OPTIONS if self.is_chain() else ():
             if getattr(self, name) and not any(getattr(step, name) for step in found):
                 raise BadArgument(f"{where}: no step uses {name}: name it in a Step, or drop it")
-        if found[0].mapper_raw is not None and self.input_format is not TextLines:
-            raise BadArgument(f"{where}: mapper_raw reads the file itself: leave out input_format")
+        self._check_raw(found[0], where)
         return [self._ready(step) for step in found]
+
+    def _check_raw(self, first: Step, where: str) -> None:
+        """Raise BadArgument if there is a format for what `mapper_raw` reads."""
+        unmapped = [one.format for one in self.inputs if one.mapper is None]
+        formatted = self.input_format is not TextLines or any(unmapped)
+        if first.mapper_raw is not None and formatted:
+            raise BadArgument(f"{where}: mapper_raw reads the file itself: leave out input_format")
 
     def _ready(self, step: Step) -> Step:
         """The step, its functions ready to be called."""
@@ -156,9 +165,17 @@ class Job:
             step = replace(step, partition=TotalOrder(self._cuts))
         return step.bound(self)
 
-    def whole_files(self) -> bool:
-        """Is a split a whole file, whatever its size?"""
-        return self.bound_steps()[0].mapper_raw is not None or self.reader().whole_files
+    def first_step(self, number: int) -> Step:
+        """The first step as it is for the input of this number, ready to be called."""
+        first = self.bound_steps()[0]
+        return self.inputs[number].step(first, self) if self.inputs else first
+
+    def whole_files(self) -> list[bool]:
+        """For each input: is a split a whole file, whatever its size?"""
+        return [
+            self.first_step(number).mapper_raw is not None or self.reader(number).whole_files
+            for number in range(len(self.inputs) or 1)
+        ]
 
     def describe_steps(self) -> tuple[StepSpec, ...]:
         """The steps as plain data. `partitions`, where it was set on this job, is that of the
@@ -174,23 +191,21 @@ class Job:
         """Raise BadArgument, naming the job by ``where``, if it cannot be run: it has no mapper,
         a format that is none, or uses what is not built."""
         check_class(cls, where)
+        check_inputs(cls, cls.inputs, where)
         if not cls.is_chain():
-            if not any(callable(getattr(cls, name, None)) for name in ("mapper", "mapper_raw")):
+            own = any(callable(getattr(cls, name, None)) for name in ("mapper", "mapper_raw"))
+            if not own and not (cls.inputs and all(one.mapper for one in cls.inputs)):
                 raise BadArgument(f"{where} has no mapper: define mapper(self, key, value)")
             check_mappers(cls, where)
             check_order(cls, where)
-        for name, verb in (("input_format", "read"), ("output_format", "encode")):
-            try:
-                form = made(getattr(cls, name))
-            except TypeError as error:
-                raise BadArgument(f"{where}: {name} lacks its arguments: {error}") from None
-            if not callable(getattr(form, verb, None)):
-                raise BadArgument(f"{where}: {name} is {form!r}, which is no format of mapreduce")
+        check_format(cls.input_format, "read", f"{where}: input_format")
+        check_format(cls.output_format, "encode", f"{where}: output_format")
 
     @classmethod
-    def reader(cls) -> InputFormat:
-        """The input format."""
-        form: InputFormat = made(cls.input_format)
+    def reader(cls, number: int = 0) -> InputFormat:
+        """The format of the input of this number."""
+        own = cls.inputs[number].format if cls.inputs else None
+        form: InputFormat = made(cls.input_format if own is None else own)
         return form
 
     @classmethod
@@ -201,24 +216,25 @@ class Job:
 
     def run(
         self,
-        inputs: Iterable[str] | str,
+        inputs: Iterable[str] | str = (),
         output: str | None = None,
         runner: str | None = None,
         settings: Mapping[str, str | int] | None = None,
     ) -> Result:
         """Run the job and wait for its end.
 
-        `inputs` are files, directories or globs. Without `output` the result yields the exact
-        records. Raises JobFailed with the first failing task's traceback.
+        `inputs` are files, directories or globs; a job that names its own needs none, and given
+        as many they stand in their place. Without `output` the result yields the exact records.
+        Raises JobFailed with the first failing task's traceback.
         """
         from mapreduce.runners import run
 
         paths = [inputs] if isinstance(inputs, str) else list(inputs)
         return run(self, paths, output, runner, settings or {})
 
-    def run_inline(self, lines: Iterable[str]) -> list[tuple[Any, Any]]:
+    def run_inline(self, *lines: Iterable[str]) -> list[tuple[Any, Any]]:
         """The output for these lines of text, in this process, in at least two splits and two
-        partitions: for tests."""
+        partitions: for tests. A job with several inputs gets the lines of each."""
         from mapreduce.runners.inline import run_lines
 
         return run_lines(self, lines)

@@ -16,6 +16,7 @@ from typing import Any
 
 from dfs.errors import BadArgument, IsADirectory, NotFound, PermissionDenied
 from mapreduce.errors import UserCodeError
+from mapreduce.input_class import Input
 from mapreduce.job import DEFAULT_PARTITIONS, JobSpec
 from mapreduce.job_class import Job
 from mapreduce.task.failure import failure_of
@@ -26,7 +27,7 @@ MODULE_NAME = "minimr_job"
 
 _MAPPERS = ("mapper", "mapper_raw")
 _FUNCTIONS = ("reducer", "combiner", "partition", "sort_key", "group_key")
-_SETTINGS = ("partitions", "sort_values", "input_format", "output_format")
+_SETTINGS = ("partitions", "sort_values", "input_format", "output_format", "inputs")
 
 
 def module_of(job_class: type[Job]) -> str:
@@ -109,7 +110,7 @@ def find_job(module: ModuleType, name: str = "") -> type[Job]:
         )
     if classes:
         return _checked(next(iter(classes.values())), path)
-    if any(callable(getattr(module, name, None)) for name in _MAPPERS):
+    if any(callable(getattr(module, name, None)) for name in _MAPPERS) or _has_inputs(module):
         return _of_functions(module, path)
     raise BadArgument(f"{path} has no mapper: define mapper(key, value) or a mr.Job class", path)
 
@@ -133,6 +134,11 @@ def _job_classes(module: ModuleType) -> dict[str, type[Job]]:
 def _checked(job_class: type[Job], path: str) -> type[Job]:
     job_class.check_complete(f"{path}: the job {job_class.__name__}")
     return job_class
+
+
+def _has_inputs(module: ModuleType) -> bool:
+    inputs = getattr(module, "inputs", None)
+    return isinstance(inputs, list) and any(isinstance(one, Input) for one in inputs)
 
 
 def _of_functions(module: ModuleType, path: str) -> type[Job]:

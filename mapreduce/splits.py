@@ -26,11 +26,12 @@ class InputFile(msgspec.Struct, frozen=True):
 
 
 def plan_splits(
-    inputs: Iterable[InputFile], split_bytes: int = 0, *, whole_files: bool = False
+    files: Iterable[InputFile], split_bytes: int = 0, *, whole_files: bool = False, number: int = 0
 ) -> Iterator[FileSplit]:
-    """The splits of a job in order; `split_bytes` 0 stands for each file's chunk size."""
-    for file in inputs:
+    """The splits of files in order; `split_bytes` 0 stands for each file's chunk size. They
+    belong to the job's input of this number."""
+    for file in files:
         step = max(file.size_bytes, 1) if whole_files else split_bytes or file.chunk_bytes
         for start in range(0, file.size_bytes or 1, step):
             length = min(step, file.size_bytes - start)
-            yield FileSplit(file.path, start, length, file.size_bytes)
+            yield FileSplit(file.path, start, length, file.size_bytes, number)

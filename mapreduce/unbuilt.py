@@ -13,7 +13,6 @@ from dfs.errors import BadArgument
 _ATTRIBUTES = {
     "mapper_frame": "mapper gets one record at a time",
     "reducer_frame": "reducer gets one key at a time",
-    "inputs": "name the inputs where the job is run",
     "keys": "it belongs to mapper_frame",
 }
 """Attributes of a job, and what holds without them."""
@@ -22,7 +21,7 @@ NAMES = frozenset(
     {
         *("CSV", "Parquet", "Records"),
         *("Count", "Distinct", "First", "Max", "Mean", "Min", "Sum", "Top"),
-        *("Input", "to"),
+        "to",
     }
 )
 """Names of the package ``mapreduce`` that are still to come."""

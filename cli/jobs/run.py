@@ -37,7 +37,7 @@ def pairs(_context: click.Context, parameter: click.Parameter, value: Iterable[s
 
 @click.command("run", cls=JobCommand)
 @click.argument("target", metavar="JOB.py[:NAME]")
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.argument("inputs", metavar="INPUT...", nargs=-1)
 @click.option("-o", "output", metavar="OUTPUT", help="Directory to make; else records to stdout.")
 @click.option(
     "-r",
@@ -67,6 +67,7 @@ def command(context: click.Context, call: Invocation, /, **options: Any) -> None
     """Run a job over INPUT: files, directories or globs.
 
     With -r cluster they are DFS paths, otherwise local ones; 'minidfs:' means the DFS anywhere.
+    A job that names its own inputs needs no INPUT.
     """
     runner = _runner(call, options["runner"])
     _refuse_unbuilt(options)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import msgspec
 
@@ -29,6 +29,7 @@ from dfs.wire.common import Ok
 from mapreduce.bundle import Bundle
 from mapreduce.errors import JobFailed
 from mapreduce.formats.exact import Exact
+from mapreduce.input_class import named_paths
 from mapreduce.job import JobSpec, Settings
 from mapreduce.job_class import Job, spec_of
 from mapreduce.loader import module_of
@@ -62,6 +63,9 @@ PAGE_MAX_CHARS = 256 * 1024
 FILE_SCHEME = "file:"
 BUNDLE_TRIES = 3
 
+NumberedFile: TypeAlias = tuple[int, Entry]
+"""A file to read, and the number of the input that it belongs to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
@@ -93,7 +97,11 @@ def submit(
     it, and its caller may well submit it again.
     """
     target = None if output is None else _inside(output)
-    files = [file for path in inputs for file in expand(fs, path)]
+    files = [
+        (number, file)
+        for number, path in named_paths(job.inputs, inputs)
+        for file in expand(fs, path)
+    ]
     spec, bundle = _upload(fs, job, submission, collect=output is None)
     if needs_cuts(spec, job):
         spec = _with_cuts(fs, spec, job, files)
@@ -216,15 +224,19 @@ def _inside(path: str) -> str:
 
 
 def _planned(
-    files: Iterable[Entry], settings: Settings, whole_files: bool
+    files: Iterable[NumberedFile], settings: Settings, whole_files: Sequence[bool]
 ) -> Iterator[PlannedSplit]:
-    for file in files:
-        whole = InputFile(file.path, file.size, file.chunk_size)
-        for split in plan_splits([whole], settings.split_bytes, whole_files=whole_files):
+    for number, file in files:
+        for split in plan_splits(
+            [InputFile(file.path, file.size, file.chunk_size)],
+            settings.split_bytes,
+            whole_files=whole_files[number],
+            number=number,
+        ):
             yield PlannedSplit(split, file.inode)
 
 
-def _with_cuts(fs: Client, spec: JobSpec, job: Job, files: Iterable[Entry]) -> JobSpec:
+def _with_cuts(fs: Client, spec: JobSpec, job: Job, files: Iterable[NumberedFile]) -> JobSpec:
     """The description with cut points, from a sample that is read here."""
     splits = [planned.split for planned in _planned(files, spec.settings, job.whole_files())]
 

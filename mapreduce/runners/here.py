@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
+from mapreduce.input_class import named_paths
 from mapreduce.job import Counters, FileSplit, JobSpec, Settings
 from mapreduce.job_class import Job
 from mapreduce.plan import StepPlan, whole
@@ -36,13 +37,18 @@ class PlacedSplit(NamedTuple):
 
 
 def placed_splits(job: Job, inputs: Sequence[str], settings: Settings) -> list[PlacedSplit]:
-    """The splits of the inputs, in order; raises NotFound for one that is not there."""
+    """The splits of the inputs, in order; raises NotFound for one that is not there, and
+    BadArgument for too few or too many."""
+    whole_files = job.whole_files()
     return [
         PlacedSplit(split, files)
-        for path in inputs
+        for number, path in named_paths(job.inputs, inputs)
         for files in [files_of(path)]
         for split in plan_splits(
-            files.expand(path), settings.split_bytes, whole_files=job.whole_files()
+            files.expand(path),
+            settings.split_bytes,
+            whole_files=whole_files[number],
+            number=number,
         )
     ]
 

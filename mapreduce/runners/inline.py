@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from dfs.errors import BadArgument
 from mapreduce.conservation import check_job_conserved, check_steps_conserved, moved_by
 from mapreduce.counters import total
 from mapreduce.errors import JobFailed, UserCodeError
@@ -106,24 +107,41 @@ def run(
     return _carry_out(job, planned(job, spec, splits), splits, directory)
 
 
-def run_lines(job: Job, lines: Iterable[str]) -> list[tuple[Any, Any]]:
-    """The job's exact output for lines of text, in two splits and at least two partitions; where
-    a split is a whole file, there is one."""
-    text = "".join(f"{line.removesuffix(chr(10))}\n" for line in lines).encode()
-    half = len(text) // 2
+def run_lines(job: Job, lines: Sequence[Iterable[str]]) -> list[tuple[Any, Any]]:
+    """The job's exact output for the lines of each of its inputs, in two splits each and at least
+    two partitions; where a split is a whole file, there is one."""
     partitions, job = job.partitions, type(job)(**job.params)
     if not job.is_chain():
         job.partitions = max(2, partitions)
     spec = spec_of(job, "", "lines", Settings(), collect=True)
+    whole_files = job.whole_files()
+    if len(lines) != len(whole_files):
+        raise BadArgument(f"run_inline takes lines for each of the {len(whole_files)} inputs")
     with tempfile.TemporaryDirectory(prefix="minimr-") as work:
-        path = str(Path(work) / "lines")
-        Path(path).write_bytes(text)
-        ends = (0, len(text)) if job.whole_files() else (0, half, len(text))
         splits = [
-            PlacedSplit(FileSplit(path, start, end - start, len(text)), LocalFiles())
-            for start, end in pairwise(ends)
+            split
+            for number, of_input in enumerate(lines)
+            for split in _splits_of_lines(of_input, Path(work), number, whole_files[number])
         ]
         return list(_carry_out(job, planned(job, spec, splits), splits, None))
+
+
+def _splits_of_lines(
+    lines: Iterable[str], work: Path, number: int, whole_file: bool
+) -> list[PlacedSplit]:
+    """Two splits of a file with these lines, or one."""
+    text = "".join(f"{line.removesuffix(chr(10))}\n" for line in lines).encode()
+    path = work / ("lines" if number == 0 else f"lines-{number}")
+    path.write_bytes(text)
+    half = len(text) // 2
+    ends = (0, len(text)) if whole_file else (0, half, len(text))
+    return [
+        PlacedSplit(
+            FileSplit(str(path), start, end - start, len(text), number),
+            LocalFiles(),
+        )
+        for start, end in pairwise(ends)
+    ]
 
 
 def _carry_out(

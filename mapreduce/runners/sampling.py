@@ -39,12 +39,12 @@ def with_cuts(spec: JobSpec, job: Job, splits: Sequence[FileSplit], open_at: Ope
 
     Raises JobFailed when the job's code fails, and what `open_at` raises.
     """
-    step = job.bound_steps()[0]
+    group_of = job.bound_steps()[0].group_key
     found: list[bytes] = []
     try:
         for number, piece in pieces(splits, job.whole_files()):
             task = MapTask("", 0, number, 1, piece, spec.steps[0], spec.settings)
-            found += _sampled(task, job, step.group_key, open_at)
+            found += _sampled(task, job, group_of, open_at)
     except UserCodeError as error:
         raise JobFailed(error.message, "", error.failure) from None
     cuts = cut_points(found, spec.steps[0].partitions)
@@ -52,20 +52,24 @@ def with_cuts(spec: JobSpec, job: Job, splits: Sequence[FileSplit], open_at: Ope
     return msgspec.structs.replace(spec, cuts=cuts)
 
 
-def pieces(splits: Sequence[FileSplit], whole_files: bool) -> Iterator[tuple[int, FileSplit]]:
-    """What to sample, each piece with the number of its split."""
+def pieces(
+    splits: Sequence[FileSplit], whole_files: Sequence[bool]
+) -> Iterator[tuple[int, FileSplit]]:
+    """What to sample, each piece with the number of its split. `whole_files` says of each input
+    whether its splits are whole files."""
     total = sum(split.length for split in splits)
     step = max(-(-total // SAMPLE_PIECES), 1)
     before, wanted = 0, 0
     for number, split in enumerate(splits):
         behind = before + split.length
-        if whole_files and wanted < behind:
+        whole = whole_files[split.input]
+        if whole and wanted < behind:
             yield number, split
         while wanted < behind:
             start = split.start + wanted - before
             length = min(step, SAMPLE_PIECE_BYTES, split.end - start)
-            if not whole_files:
-                yield number, FileSplit(split.path, start, length, split.file_bytes)
+            if not whole:
+                yield number, msgspec.structs.replace(split, start=start, length=length)
             wanted += step
         before = behind
 

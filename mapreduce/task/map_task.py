@@ -40,8 +40,7 @@ def run_map(task: MapTask, job: Job, env: TaskEnv) -> MapOutcome:
     job's code, and what `env` raises for one of the environment."""
     counters = TaskCounters()
     job = job.for_task(counters)
-    step = job.bound_steps()[task.step]
-    reader = Exact() if task.step else job.reader()
+    step, reader = _reading(task, job)
     with counting(counters):
         if task.spec.has_reducer:
             run = _RunSink(task, step, env, counters)
@@ -58,7 +57,14 @@ def run_mapper(task: MapTask, job: Job, env: TaskEnv, sink: Sink) -> None:
     counters = TaskCounters()
     job = job.for_task(counters)
     with counting(counters):
-        _Map(task, job.bound_steps()[0], job.reader(), env, counters).run(sink)
+        _Map(task, *_reading(task, job), env, counters).run(sink)
+
+
+def _reading(task: MapTask, job: Job) -> tuple[Step, InputFormat]:
+    """The step and what reads its records; in the first step both are those of an input."""
+    if task.step:
+        return job.bound_steps()[task.step], Exact()
+    return job.first_step(task.split.input), job.reader(task.split.input)
 
 
 class _Map:

@@ -126,7 +126,7 @@ EXAMPLES = (
     Case("examples/grep.py", WORDS, grep, {"pattern": "lease .*log", "ignore_case": True}),
     Case("examples/inverted_index.py", WORDS, inverted_index, {"min_length": 3}),
     Case("examples/sort.py", (*WORDS, "users.tsv"), sort, partitions=3, ordered=True),
-    Case("examples/join.py", ("orders.tsv", "users.tsv"), join),
+    Case("examples/join.py", ("users.tsv", "orders.tsv"), join),
     Case("examples/sessions.py", ("clicks.tsv",), sessions, {"gap": 3_000}),
     Case("examples/average.py", ("trips.csv",), average),
     Case("examples/top.py", ("numbers.tsv",), top, {"k": 9}, ordered=True),

@@ -98,6 +98,16 @@ def chain(folder: Path) -> list[str]:
     return [f"{odd}\t{sorted(found)}" for odd, found in sizes.items()]
 
 
+def inputs(folder: Path) -> list[str]:
+    found = collections.Counter(
+        word for line in lines(folder, "words-1.txt") for word in line.split()
+    )
+    for key, value in numbers(folder):
+        found[f"key {key}"] += value
+    found["bytes"] = (folder / "words-2.txt").stat().st_size
+    return [f"{key}\t{n}" for key, n in found.items()]
+
+
 def case(name: str, inputs: tuple[str, ...], expected: Any, **how: Any) -> Case:
     """A case of ``jobs.py``."""
     return Case(f"tests/conformance/jobs.py:{name}", inputs, expected, **how)
@@ -114,4 +124,5 @@ JOBS = (
     case("Whole", (*WORDS, "records.bin"), whole, ordered=True),
     case("Members", ("first.zip", "second.zip"), members),
     case("Chain", ALL_LINES, chain),
+    case("Inputs", ("words-1.txt", "numbers.tsv", "words-2.txt"), inputs),
 )

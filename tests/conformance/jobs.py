@@ -202,3 +202,28 @@ class Chain(mr.Job):
 
     def summed(self, odd: int, found: Iterator[frozenset[str]]) -> Pairs:
         yield odd, [len(lines) for lines in found]
+
+
+class Inputs(mr.Job):
+    """Three inputs, each with its mapper and format; the last one's files are whole."""
+
+    partitions = 3
+
+    def word(self, key: Any, line: str) -> Pairs:
+        for word in line.split():
+            yield word, 1
+
+    def number(self, key: str, value: str | None) -> Pairs:
+        yield f"key {key}", int(value or 0)
+
+    def size(self, path: str, content: bytes) -> Pairs:
+        yield "bytes", len(content)
+
+    inputs = (
+        mr.Input("words", mapper=word),
+        mr.Input("numbers", mapper="number", format=mr.KeyValue),
+        mr.Input("files", mapper=size, format=mr.WholeFile(binary=True)),
+    )
+
+    def reducer(self, key: str, values: Iterator[int]) -> Pairs:
+        yield key, sum(values)

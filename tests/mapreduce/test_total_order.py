@@ -74,7 +74,7 @@ def test_one_heavy_key_takes_one_partition() -> None:
 @pytest.mark.parametrize("sizes", [[], [0], [5], [0, 3, 0, 9], [10**9], [7 << 20] * 30, [1] * 500])
 def test_pieces_lie_evenly_in_all_splits(sizes: list[int]) -> None:
     splits = [FileSplit(f"f{n}", 100, size, 100 + size) for n, size in enumerate(sizes)]
-    found = list(pieces(splits, False))
+    found = list(pieces(splits, [False]))
     assert len(found) <= SAMPLE_PIECES
     assert bool(found) == (sum(sizes) > 0)
     for number, piece in found:
@@ -84,7 +84,7 @@ def test_pieces_lie_evenly_in_all_splits(sizes: list[int]) -> None:
     if sum(sizes) > SAMPLE_PIECES * SAMPLE_PIECE_BYTES:
         assert len(found) == SAMPLE_PIECES
     numbers = [number for number, _ in found]
-    whole = list(pieces(splits, True))
+    whole = list(pieces(splits, [True]))
     assert [split for _, split in whole] == [splits[number] for number in sorted(set(numbers))]
 
 
