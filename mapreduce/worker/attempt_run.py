@@ -13,6 +13,7 @@ the process died or talked nonsense   ``CRASH``, with how, and what it printed l
 our own code in the task failed       ``CRASH``, with its traceback
 the input could not be read           ``INPUT``
 a segment turned out to be damaged    ``FETCH`` with the run it came from
+no process starts in time             ``NODE``
 anything else around the code failed  ``NODE``
 ====================================  =====================================
 
@@ -28,6 +29,7 @@ from threading import Lock
 
 from dfs.errors import DfsError, JobFault, ProtocolError, StorageFault
 from mapreduce.job import MapTask
+from mapreduce.limits import TASK_START_NS
 from mapreduce.wire import (
     AttemptFailed,
     AttemptId,
@@ -161,7 +163,7 @@ class AttemptRun:
         """Let a warm process open the job; None when it has."""
         order = OpenJob(self._order.job, str(bundle), self._order.env)
         for send_next in (True, False):
-            word, _ = child.receive(log)
+            word, _ = child.receive(log, TASK_START_NS if send_next else None)
             if isinstance(word, UserFailed | EnvironmentFailed):
                 return word
             if not isinstance(word, Ready):

@@ -5,18 +5,23 @@ A process is in one place: *warm* (it belongs to no job yet), *taken* (an attemp
 attempt that failed, after ``TASKS_MAX`` tasks, with its job, or when too many are idle.
 
 Processes are started in one thread that ends only with the worker: the kernel kills them when
-that thread ends, and by that when the worker is killed.
+that thread ends, and by that when the worker is killed. A start can hang, as Python does that
+lies on a disk which does not answer: whoever needs a process waits for ``TASK_START_NS``, and the
+thread goes on when the disk does.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 from collections import deque
 from itertools import count
 from pathlib import Path
 from threading import Condition, Thread
 
 from dfs.errors import Unavailable
+from dfs.limits import SECOND_NS
+from mapreduce.limits import TASK_DEATH_NS, TASK_START_NS
 from mapreduce.worker.task_child import TaskChild, sweep
 
 TASKS_MAX = 32
@@ -26,7 +31,9 @@ TASKS_MAX = 32
 class ProcessPool:
     """Hands out task processes; its methods may be called from any thread."""
 
-    def __init__(self, folder: Path, spares: int, idle_max: int) -> None:
+    def __init__(
+        self, folder: Path, spares: int, idle_max: int, start_ns: int = TASK_START_NS
+    ) -> None:
         """Processes live in ``folder``, which is emptied: what an earlier worker left is killed."""
         self._folder = folder.resolve()
         sweep(str(self._folder))
@@ -34,6 +41,7 @@ class ProcessPool:
         self._folder.mkdir(mode=0o700, parents=True)
         self._spares = spares
         self._idle_max = idle_max
+        self._start_s = start_ns / SECOND_NS
         self._changed = Condition()
         self._warm: deque[TaskChild] = deque()
         self._idle: deque[tuple[str, TaskChild]] = deque()
@@ -46,7 +54,7 @@ class ProcessPool:
     def take(self, job_id: str) -> tuple[TaskChild, bool]:
         """A process for a task of this job, and whether it has the job open already.
 
-        Waits while one is started. Raises Unavailable when none can be.
+        Waits while one is started. Raises Unavailable when none can be, or none is in time.
         """
         used = self._pop_idle(job_id)
         if used is not None:
@@ -56,9 +64,11 @@ class ProcessPool:
             self._error = None
             self._changed.notify_all()
             try:
-                self._changed.wait_for(lambda: self._warm or self._error or self._closed)
+                self._changed.wait_for(
+                    lambda: self._warm or self._error or self._closed, self._start_s
+                )
                 if not self._warm:
-                    raise Unavailable(f"no task process can be started: {self._error or 'closing'}")
+                    raise Unavailable(f"no task process can be started: {self._why_none()}")
                 return self._warm.popleft(), False
             finally:
                 self._waiting -= 1
@@ -81,11 +91,14 @@ class ProcessPool:
             child.kill()
 
     def close(self) -> None:
-        """End every process that no attempt has; no more are started."""
+        """End every process that no attempt has; no more are started.
+
+        A process whose start hangs dies with the thread that starts it.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._spawner.join()
+        self._spawner.join(TASK_DEATH_NS / SECOND_NS)
         for child in [*self._warm, *(child for _, child in self._idle)]:
             child.kill()
 
@@ -117,6 +130,11 @@ class ProcessPool:
             with self._changed:
                 self._warm.append(child)
                 self._changed.notify_all()
+
+    def _why_none(self) -> str:
+        if self._closed:
+            return "the worker is closing"
+        return str(self._error or f"{sys.executable} did not start in {self._start_s:g} s")
 
     def _is_short(self) -> bool:
         return self._error is None and len(self._warm) < self._spares + self._waiting

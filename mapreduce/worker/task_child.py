@@ -11,7 +11,8 @@ Rules of the file:
   the process is also looked at each ``LOOK_EVERY_NS``.
 * Killing takes the process group, then every process whose environment carries the tag of this
   task: a child that left the group inherited the tag. Looking for them is repeated until none is
-  left, since a process can fork while it is looked for.
+  left, since a process can fork while it is looked for. One that a disk holds in the kernel dies
+  when the disk answers; nobody waits for that longer than ``TASK_DEATH_NS``.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic_ns
 from typing import IO
 
+from dfs.errors import Unavailable
 from dfs.limits import MIB, MS_NS, SECOND_NS
+from mapreduce.limits import TASK_DEATH_NS
 from mapreduce.worker.channel import Channel, ChannelClosed
 from mapreduce.worker.task_messages import FromTask
 
@@ -124,11 +128,13 @@ class TaskChild:
         """The conversation with it."""
         return self._channel
 
-    def receive(self, log: AttemptLog) -> tuple[FromTask, bytearray]:
+    def receive(self, log: AttemptLog, within_ns: int | None = None) -> tuple[FromTask, bytearray]:
         """The next message, putting into ``log`` what is printed meanwhile.
 
-        Raises ChannelClosed when the process has ended or hung up.
+        Raises ChannelClosed when the process has ended or hung up, Unavailable when it said
+        nothing for ``within_ns``.
         """
+        began_ns = monotonic_ns()
         while True:
             readable = [fd for fd, _ in self._poll.poll(LOOK_EVERY_NS // MS_NS)]
             self.drain(log)
@@ -140,6 +146,8 @@ class TaskChild:
                     raise
             if not self.alive:
                 self._channel.hang_up()
+            if within_ns is not None and monotonic_ns() - began_ns >= within_ns:
+                raise Unavailable(f"a task process said nothing for {within_ns / SECOND_NS:g} s")
 
     def drain(self, log: AttemptLog) -> None:
         """Take what was printed so far, or a good deal of it if there is ever more."""
@@ -162,14 +170,18 @@ class TaskChild:
 
     def kill(self) -> str:
         """End the process and all that it started; says how it ended."""
-        by_itself = not self.alive
+        by_itself, how = not self.alive, "was killed by its worker"
         _kill_group(self.pid)
-        status = self._process.wait()
+        try:
+            status = self._process.wait(TASK_DEATH_NS / SECOND_NS)
+            how = describe_exit(status) if by_itself else how
+        except subprocess.TimeoutExpired:
+            how = "was killed and does not die: the kernel holds it, perhaps for a disk that hangs"
         sweep(str(self.folder))
         self._channel.close()
         self._close_output()
         shutil.rmtree(self.folder, ignore_errors=True)
-        return describe_exit(status) if by_itself else "was killed by its worker"
+        return how
 
     def _await_exit(self) -> None:
         """A process that ends closes its socket a little before its status can be had."""
