@@ -7,6 +7,9 @@
   before the attempt began.
 * An attempt that says nothing new for its task timeout is stopped and reported as that; the
   time in which a reduce still lacks segments does not count.
+* One that has not ended ``ATTEMPT_STOP_NS`` after it was first told to stop, as on a disk that
+  hangs, is left: it is reported as failed and keeps its slot until it does end. When all slots
+  are kept so, nothing waits for one.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dfs.events import Action, WorkDone
+from dfs.events import Action, Note, WorkDone
 from dfs.limits import SECOND_NS
+from mapreduce.limits import ATTEMPT_STOP_NS
 from mapreduce.wire import (
     AttemptFailed,
     AttemptId,
@@ -32,7 +36,9 @@ from mapreduce.worker.work import RunAttempt, SampleAttempts, StopAttempt
 
 @dataclass(slots=True)
 class _Attempt:
-    """``moved_ns`` is when it last said anything new, in monotonic ns."""
+    """``moved_ns`` is when it last said anything new, ``stop_ns`` when it was first told to stop,
+    both in monotonic ns; ``hindrance`` is what of its worker's holds it up.
+    """
 
     order: RunAttempt
     timeout_ns: int
@@ -41,6 +47,9 @@ class _Attempt:
     running: bool = False
     given_up: bool = False
     timed_out: bool = False
+    hindrance: str = ""
+    stop_ns: int | None = None
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +79,9 @@ class Attempts:
 
     @property
     def full(self) -> bool:
-        """Are all slots taken and as many attempts waiting?"""
-        return len(self._known) >= 2 * self._slots
+        """Are all slots taken and as many attempts waiting? Slots of left attempts do not count."""
+        left = self._left()
+        return len(self._known) - left >= 2 * (self._slots - left)
 
     def of_job(self, job: str) -> list[AttemptId]:
         """The attempts of one job."""
@@ -117,13 +127,46 @@ class Attempts:
         report = done.result
         if isinstance(report, AttemptSucceeded):
             return Ended(report, may_have_run)
-        if known.timed_out:
+        if known.hindrance:
+            report = AttemptFailed(attempt, FailureKind.NODE, known.hindrance)
+        elif known.timed_out:
             text = f"{attempt} made no progress for {known.timeout_ns / SECOND_NS:g} s"
             report = AttemptFailed(attempt, FailureKind.TIMEOUT, text)
         elif not isinstance(report, AttemptFailed):
             text = f"{attempt} could not be run: {done.error}"
             report = AttemptFailed(attempt, FailureKind.NODE, text)
         return Ended(report, False)
+
+    def hinder(self, attempt: AttemptId, why: str) -> None:
+        """Stop it with the next tick, by this worker's fault; fine if it is not here."""
+        known = self._known.get(attempt)
+        if known is not None:
+            known.timed_out, known.hindrance = True, why
+
+    def leave(self, now_ns: int) -> tuple[list[Action], list[AttemptFailed]]:
+        """Give up those that do not end, and those for which there will be no slot."""
+        notes: list[Action] = []
+        reports = []
+        for attempt, known in self._known.items():
+            if known.left or not (known.given_up or known.timed_out):
+                continue
+            known.stop_ns = now_ns if known.stop_ns is None else known.stop_ns
+            if now_ns - known.stop_ns >= ATTEMPT_STOP_NS:
+                why = f": {known.hindrance}" if known.hindrance else ""
+                text = f"{attempt} was stopped and does not end{why}"
+                notes.append(Note(f"{text}; its slot stays taken"))
+                if not known.given_up:
+                    reports.append(AttemptFailed(attempt, FailureKind.NODE, text))
+                known.left = known.given_up = True
+        if self._left() == self._slots:
+            text = "no slot of this worker gets free: what it stopped does not end"
+            for attempt in [a for a, known in self._known.items() if not known.running]:
+                del self._known[attempt]
+                reports.append(AttemptFailed(attempt, FailureKind.NODE, text))
+        return notes, reports
+
+    def _left(self) -> int:
+        return sum(known.left for known in self._known.values())
 
     def tick(self, now_ns: int, is_fetching: Callable[[AttemptId], bool]) -> list[Action]:
         """Stop what is to be stopped, and ask how far the others are."""

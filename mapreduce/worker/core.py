@@ -38,6 +38,7 @@ from dfs.limits import SECOND_NS
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok, Ping
 from mapreduce.job import ReduceTask
+from mapreduce.limits import SCRATCH_PIECE_NS
 from mapreduce.wire import (
     AttemptFailed,
     AttemptId,
@@ -65,6 +66,9 @@ from mapreduce.worker.printed import Printed, Printing
 from mapreduce.worker.work import DropJob, DropRun, FindHeldRuns
 
 TICK_NS = 1 * SECOND_NS
+SCRATCH_HANGS = (
+    f"the disk of the scratch folder has not answered for {SCRATCH_PIECE_NS // SECOND_NS} s"
+)
 
 Order = LaunchMap | LaunchReduce | KillAttempt | ForgetJob
 
@@ -124,10 +128,21 @@ class WorkerCore:
         actions: list[Action] = []
         if now_ns >= self._tick_ns:
             self._tick_ns = now_ns + TICK_NS
-            actions += self._attempts.tick(now_ns, self._fetcher.is_fetching)
+            actions += self._look_at_attempts(now_ns)
         actions += self._link.on_deadline(now_ns, self._alive())
         fetching, lost = self._fetcher.on_deadline(now_ns)
         return [*actions, *fetching, *self._report(lost, now_ns)]
+
+    def _look_at_attempts(self, now_ns: int) -> list[Action]:
+        """Stop those that hang, and leave those that do not stop."""
+        for attempt in self._fetcher.held_up(now_ns):
+            self._attempts.hinder(attempt, SCRATCH_HANGS)
+        actions = self._attempts.tick(now_ns, self._fetcher.is_fetching)
+        notes, failed = self._attempts.leave(now_ns)
+        for report in failed:
+            self._fetcher.drop(report.attempt)
+            actions += self._link.report(report, now_ns)
+        return actions + notes
 
     def goodbye(self) -> list[Action]:
         """What to say before the process ends."""
@@ -154,7 +169,7 @@ class WorkerCore:
             case ReadTaskLog():
                 return self._printed.serve(origin, message)
             case RunData():
-                return self._fetcher.received(origin, message, payload)
+                return self._fetcher.received(origin, message, payload, now_ns)
             case RunLocations() if origin.peer == NAMENODE:
                 return self._fetcher.located(origin.request, message, now_ns)
             case WorkerRegistered() if origin.peer == NAMENODE:

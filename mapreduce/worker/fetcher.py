@@ -6,7 +6,8 @@ at the edge with ``StoreSegment``, and then the next one is asked for.
 What goes wrong with one try: no answer in ``PIECE_TRY_NS``, a broken link, ``Failed``, bytes that
 do not have their checksum. ``NotFound`` and ``Corrupt`` say that the run is gone; the rest may be
 tried again. What goes wrong with storing (a full disk, an attempt that has not begun) is no
-fault of the run.
+fault of the run. A piece that the disk here has not taken or given after ``SCRATCH_PIECE_NS`` is a
+fault of this worker, and ends the attempt.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dfs.events import Action, Origin, Payload, Peer, Role, Send, WorkDone
 from dfs.limits import SECOND_NS
 from dfs.wire.common import Failed
 from mapreduce.errors import RunCorrupt
+from mapreduce.limits import SCRATCH_PIECE_NS
 from mapreduce.wire import AttemptId, FetchRun, FindRuns, RunData, RunLocations, RunsLost
 from mapreduce.worker.chores import Numbers
 from mapreduce.worker.fetching import Fetch, FetchPlan
@@ -83,6 +85,11 @@ class Fetcher:
         plan = self._plans.get(attempt)
         return plan is not None and not plan.complete
 
+    def held_up(self, now_ns: int) -> list[AttemptId]:
+        """The attempts for which the disk here has had a piece for too long."""
+        since_ns = now_ns - SCRATCH_PIECE_NS
+        return [a for a, plan in self._plans.items() if plan.waits_for_disk(since_ns)]
+
     def next_deadline(self) -> int | None:
         """When ``on_deadline`` wants to be called."""
         times = [plan.next_deadline() for plan in self._plans.values()]
@@ -115,11 +122,14 @@ class Fetcher:
                 return [self._ask(fetch, now_ns) for fetch in plan.begin(now_ns)]
         return []
 
-    def received(self, origin: Origin, data: RunData, payload: Payload) -> list[Action]:
+    def received(
+        self, origin: Origin, data: RunData, payload: Payload, now_ns: int
+    ) -> list[Action]:
         """A piece of a run."""
         asked = self._take(origin)
         if asked is None:
             return []
+        asked.fetch.at_disk_ns = now_ns
         return [self._store(asked.fetch, payload, data.size_bytes, data.check)]
 
     def read(
@@ -130,6 +140,7 @@ class Fetcher:
         plan = self._plans.get(fetch.attempt)
         if plan is None or not plan.is_active(fetch):
             return [], []
+        fetch.at_disk_ns = now_ns
         if isinstance(piece, RunPiece):
             return [self._store(fetch, piece.payload, piece.size_bytes, piece.check)], []
         return [], self._lost(plan.failed(fetch, now_ns, gone=True), fetch)
@@ -153,6 +164,7 @@ class Fetcher:
         plan = self._plans.get(fetch.attempt)
         if plan is None or not plan.is_active(fetch):
             return [], []
+        fetch.at_disk_ns = None
         if isinstance(error, RunCorrupt):
             return [], self._lost(plan.failed(fetch, now_ns, gone=False), fetch)
         if error is not None:
@@ -166,6 +178,7 @@ class Fetcher:
 
     def _ask(self, fetch: Fetch, now_ns: int) -> Action:
         if fetch.source.worker == self._settings.name:
+            fetch.at_disk_ns = now_ns
             work = ReadRun(fetch.run, fetch.attempt.index, fetch.offset)
             return self._numbers.work(ReadToken(fetch), work)
         peer = Peer(Role.WORKER, fetch.source.worker)

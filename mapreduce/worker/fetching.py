@@ -33,7 +33,9 @@ GIVEN_UP_NS = 5 * SECOND_NS
 
 @dataclass(slots=True)
 class Fetch:
-    """One segment on its way to one attempt; ``not_before_ns`` is when its next try may begin."""
+    """One segment on its way to one attempt; ``not_before_ns`` is when its next try may begin,
+    ``at_disk_ns`` since when the disk here is to take or to give a piece of it.
+    """
 
     attempt: AttemptId
     run: AttemptId
@@ -41,6 +43,7 @@ class Fetch:
     offset: int = 0
     tries: int = 0
     not_before_ns: int = 0
+    at_disk_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +67,11 @@ class FetchPlan:
     def complete(self) -> bool:
         """Is every segment there?"""
         return not (self._missing or self._waiting or self._active)
+
+    def waits_for_disk(self, since_ns: int) -> bool:
+        """Has the disk here had a piece since then, or for longer?"""
+        at_disk = (fetch.at_disk_ns for fetch in self._active.values())
+        return any(began_ns is not None and began_ns <= since_ns for began_ns in at_disk)
 
     def question_due(self, now_ns: int) -> int | None:
         """From which map on the master is to be asked now; None: not now.
