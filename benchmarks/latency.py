@@ -1,7 +1,8 @@
 """Latencies beside each other: a small change with a log keeper, ``stat`` with much metadata.
 
 What is compared runs at the same time and is asked in turn, a round here and a round there, so
-that whatever else the machine does falls on both. Told is the ratio of the medians of the rounds.
+that whatever else the machine does falls on both. Told are the medians of the rounds, their ratio,
+and what 99 of 100 requests of all rounds stay below.
 The log keeper is a datanode on a machine of another name (a UTS namespace, which needs root) on
 the same disk and processors: a network would come on top.
 """
@@ -40,15 +41,15 @@ address = "127.0.0.1:{namenode}"
 [datanode]
 listen = "127.0.0.1:{datanode}"
 """
-Measure = Callable[[int], float]
-"""The median milliseconds of one round, by its number."""
+Measure = Callable[[int], list[float]]
+"""The milliseconds of each request of one round, by its number."""
+Rounds = list[list[float]]
 
 
-def in_turn(one: Measure, other: Measure) -> tuple[float, float, list[float]]:
-    """The medians of the rounds of both, and the ratio of each pair of rounds."""
+def in_turn(one: Measure, other: Measure) -> tuple[Rounds, Rounds]:
+    """The rounds of both."""
     pairs = [(one(number), other(number)) for number in range(ROUNDS)]
-    ratios = [a / b for a, b in pairs]
-    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs), ratios
+    return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 def load() -> str:
@@ -56,12 +57,19 @@ def load() -> str:
     return f"load {os.getloadavg()[0]:.1f}"
 
 
-def describe(what: str, both: tuple[float, float, list[float]], beside: str) -> Row:
+def describe(what: str, both: tuple[Rounds, Rounds], beside: str) -> Row:
     """The row of one comparison."""
-    ms, other_ms, ratios = both
-    text = f"{ms / other_ms:.2f} × {beside} ({other_ms:.3f} ms)"
+    medians, others = ([statistics.median(times) for times in rounds] for rounds in both)
+    ms, other_ms = statistics.median(medians), statistics.median(others)
+    ratios = [a / b for a, b in zip(medians, others, strict=True)]
+    p99_ms, other_p99_ms = (_p99([ms for times in rounds for ms in times]) for rounds in both)
+    text = f"{ms / other_ms:.2f} × {beside} ({other_ms:.3f} ms, p99 {other_p99_ms:.1f} ms)"
     spread = f"rounds {min(ratios):.2f} to {max(ratios):.2f}"
-    return Row(what, f"{ms:.3f} ms", f"{text}; {spread}; {load()}")
+    return Row(what, f"{ms:.3f} ms, p99 {p99_ms:.1f} ms", f"{text}; {spread}; {load()}")
+
+
+def _p99(times: list[float]) -> float:
+    return sorted(times)[len(times) * 99 // 100]
 
 
 # -- a log keeper
@@ -88,13 +96,13 @@ def _create(fs: Client, name: str) -> None:
 
 
 def _changes(fs: Client, change: Callable[[Client, str], None]) -> Measure:
-    def measure(number: int) -> float:
+    def measure(number: int) -> list[float]:
         times = []
         for count in range(CHANGES):
             began = time.perf_counter()
             change(fs, f"{number}-{count}")
-            times.append(time.perf_counter() - began)
-        return 1000 * statistics.median(times)
+            times.append(1000 * (time.perf_counter() - began))
+        return times
 
     return measure
 
@@ -185,4 +193,4 @@ def stat_beside_small(folder: Path, files: int, chunks: int) -> Iterator[Row]:
 
 
 def _stats(namenode: BigNamenode) -> Measure:
-    return lambda number: namenode.stat_ms(STATS, seed=number)
+    return lambda number: namenode.stat_times(STATS, seed=number)

@@ -70,8 +70,12 @@ class BigNamenode:
         self.process.send_signal(number)
         self.process.wait()
 
-    def stat_ms(self, stats: int = STATS, seed: int = 7) -> float:
+    def stat_ms(self) -> float:
         """Median milliseconds of a stat, over files drawn with a fixed seed."""
+        return statistics.median(self.stat_times(STATS, seed=7))
+
+    def stat_times(self, stats: int, seed: int) -> list[float]:
+        """Milliseconds of each of so many stats, one after the other."""
         rng = random.Random(seed)
         times = []
         with connect(self.home / "cluster.toml") as fs:
@@ -79,8 +83,8 @@ class BigNamenode:
                 path = path_of(rng.randrange(self.files))
                 began = time.perf_counter()
                 fs.stat(path)
-                times.append(time.perf_counter() - began)
-        return 1000 * statistics.median(times)
+                times.append(1000 * (time.perf_counter() - began))
+        return times
 
     def memory(self) -> str:
         """Resident MiB, and how much of it is the process's own (not pages of a file)."""

@@ -1,6 +1,8 @@
 """What every daemon does around its loop.
 
 * limits: as many files as the system allows, no core dumps (they could hold users' data);
+* what lives from the start on, all modules for one, is kept out of garbage collections, which
+  would stop everything for as long as it takes to look through it;
 * log lines on stderr, each with the time and the process's id;
 * a pid file while it serves;
 * SIGTERM and SIGINT end the loop after the step it is in, everything is closed, exit 0;
@@ -9,6 +11,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -46,6 +49,7 @@ def run(process_id: str, pid_file: Path | None, start: Callable[[Log], Service])
     try:
         limit_process(log)
         service = start(log)
+        gc.freeze()
     except DfsError as error:
         log(f"cannot start: {error.message}")
         return error.exit_code

@@ -48,6 +48,10 @@ class HeldReplicas:
             return chunk in self._first
         return generation in self._others.get(chunk, ())
 
+    def first_among(self, chunks: array[int]) -> list[int]:
+        """Those of these chunks, which rise, of which generation 1 is here."""
+        return self._first.among(chunks)
+
     def generations(self, chunk: int) -> tuple[int, ...]:
         """The generations of a chunk that are here, rising."""
         first = (1,) if chunk in self._first else ()

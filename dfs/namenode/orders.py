@@ -116,6 +116,13 @@ class Orders:
         """Is the node ordered to delete this replica?"""
         return held in self._leaving.get(node, ()) or held in self._waiting.get(node, ())
 
+    def staying(self, node: str, chunks: list[int]) -> list[int]:
+        """Those of these chunks whose generation 1 the node is not ordered to delete."""
+        leaving = self._leaving.get(node, {}), self._waiting.get(node, {})
+        if not any(leaving):
+            return chunks
+        return [chunk for chunk in chunks if not any(Held(chunk, 1) in some for some in leaving)]
+
     def send_deletes(self, nodes: list[str], epoch: int, now_ns: int) -> list[Action]:
         """One batch of deletions for each of these nodes that has none on its way."""
         actions = []

@@ -11,15 +11,22 @@ to each; a chunk with a single copy left does not wait for its turn. A node that
 to copy a chunk is not asked again for a while. A deletion needs, at the moment of the order,
 as many other replicas as the file wants on live nodes in step: so the last good copy never
 goes, whatever was reported before.
+
+A slice of the sweep is compared with what the nodes hold as a whole, and only the chunks that
+are not *settled* are judged: one that has as many replicas as are wanted, all of which stay, and
+is queued nowhere, would be judged to no effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from dfs.limits import (
+    JUDGE_MAX_LOOKS,
     REPAIR_BYTES_PER_SECOND,
     REPAIR_QUEUE_MAX_CHUNKS,
     REPAIR_RETRY_NS,
@@ -34,12 +41,13 @@ from dfs.namenode.orders import Orders
 from dfs.namenode.pace import Pace
 from dfs.namenode.placement import Wanted, choose_targets
 from dfs.namenode.sorted_ids import SortedIds
-from dfs.namenode.standing import FileChunk, find_chunk, stale_holders
+from dfs.namenode.standing import FileChunk, find_chunk, is_closed, stale_holders
 from dfs.namenode.surplus import surplus_of
 from dfs.namenode.table import Table
 from dfs.wire.node import CopyReplica, ReplicaId
 
 _LAST_COPY = 0
+_LOOKS_AT_ROWS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,46 @@ class Repair:
             self._surplus[number] = None
         return judgement
 
+    def unsettled(self, chunks: Sequence[FileChunk], now_ns: int) -> list[FileChunk]:
+        """Those whose judgement may change something.
+
+        To have as many replicas as there are nodes is enough once it is known that more are owed.
+        """
+        numbers, copies = _numbers(chunks), Counter[int]()
+        for node in self._nodes.all():
+            if node.in_step and self._nodes.is_live(node, now_ns):
+                copies.update(self._orders.staying(node.name, node.replicas.first_among(numbers)))
+        up = max(1, self._nodes.up) if self.owes else REPLICATION_MAX
+        return [
+            chunk
+            for chunk in chunks
+            if copies[number := chunk.row.chunk] != min(chunk.replication, up)
+            or chunk.row.generation > 1
+            or self._is_queued(number)
+        ]
+
+    def find_missing(self, table: Table, chunks: Sequence[FileChunk], now_ns: int) -> None:
+        """Which of these chunks, if their file is closed, has nobody reported?"""
+        numbers, held = _numbers(chunks), set[int]()
+        for node in self._nodes.all():
+            if node.died_ns is None:
+                held.update(node.replicas.first_among(numbers))
+        for chunk in chunks:
+            number, generation = chunk.row.chunk, chunk.row.generation
+            is_first = generation == 1
+            if number in held if is_first else self._nodes.holders(number, generation, now_ns):
+                self.missing.discard(number)
+            elif is_closed(table, chunk.inode):
+                self.missing.add(number)
+
+    @property
+    def judged_per_step(self) -> int:
+        """How many chunks may be judged in a step: each costs a look at every node, and at rows."""
+        return max(1, JUDGE_MAX_LOOKS // (_LOOKS_AT_ROWS + len(self._nodes.all())))
+
+    def _is_queued(self, chunk: int) -> bool:
+        return chunk in self._urgency or chunk in self._surplus or chunk in self.missing
+
     def _weigh(self, chunk: FileChunk, now_ns: int) -> Judgement:
         row, nodes = chunk.row, self._nodes
         held = Held(row.chunk, row.generation)
@@ -120,6 +168,8 @@ class Repair:
 
     def _useless(self, chunk: FileChunk, judgement: Judgement) -> list[tuple[NodeState, Held]]:
         """Stale replicas, once enough good ones exist."""
+        if chunk.row.generation <= 1:
+            return []
         enough = min(chunk.replication, len(self._nodes.known()))
         if len(judgement.stay) < enough:
             return []
@@ -227,6 +277,10 @@ class Repair:
                 is_live = node.in_step and self._nodes.is_live(node, now_ns)
                 if is_live and self._orders.may_drop(node.name):
                     self._orders.drop(node.name, ReplicaId(*replica, row.length))
+
+
+def _numbers(chunks: Sequence[FileChunk]) -> array[int]:
+    return array("Q", sorted(chunk.row.chunk for chunk in chunks))
 
 
 def _copy_order(chunk: FileChunk, judgement: Judgement, epoch: int) -> CopyReplica:

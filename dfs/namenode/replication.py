@@ -29,7 +29,7 @@ from dfs.namenode.orphans import Orphans
 from dfs.namenode.repair import Repair
 from dfs.namenode.reports import Reports
 from dfs.namenode.safemode import SafeMode
-from dfs.namenode.standing import find_chunk, is_closed
+from dfs.namenode.standing import find_chunk
 from dfs.namenode.sweep import Sweep
 from dfs.namenode.table import Table
 from dfs.quantities import counted
@@ -274,12 +274,7 @@ class Replication:
 
     def _check_for_missing(self, table: Table, now_ns: int) -> None:
         """In safe mode: which chunks of closed files has nobody reported?"""
-        for chunk in self._sweep.step(table, now_ns):
-            number = chunk.row.chunk
-            if self._nodes.holders(number, chunk.row.generation, now_ns):
-                self._repair.missing.discard(number)
-            elif is_closed(table, chunk.inode):
-                self._repair.missing.add(number)
+        self._repair.find_missing(table, self._sweep.step(table, now_ns, SWEEP_MAX_ROWS), now_ns)
         self._safe_update(now_ns)
         self._due = not self._safe.is_on
 
@@ -305,7 +300,9 @@ class Replication:
             node = self._nodes.get(name)
             if node is not None and node.died_ns is not None:
                 node.is_written_off = True
-        for number in self._reports.take_fresh(SWEEP_MAX_ROWS):
+        room = self._repair.judged_per_step
+        for number in self._reports.take_fresh(room):
+            room -= 1
             chunk = find_chunk(table, number)
             if chunk is None:
                 self._repair.forget(number)
@@ -313,8 +310,10 @@ class Replication:
                 self._repair.judge(chunk, now_ns)
         if self._repair.is_full:
             self._sweep.pause(now_ns)
-        for chunk in self._sweep.step(table, now_ns):
+        chunks = self._repair.unsettled(self._sweep.step(table, now_ns, room), now_ns)
+        for chunk in chunks[:room]:
             self._repair.judge(chunk, now_ns)
+        self._sweep.leave(chunks[room:], now_ns)
 
     def _send_copies(self, table: Table, epoch: int, now_ns: int) -> list[Action]:
         able = [s for s in self._nodes.live(now_ns) if self._orders.has_room(s.name, n.CopyReplica)]

@@ -8,10 +8,12 @@ sorted or copied as a whole: ten million numbers change as fast as ten thousand.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 
 BLOCK_MAX = 4096
 """Numbers in a block; one that grows beyond is cut in halves."""
+_DENSE = 8
+"""From so many numbers here to one that is asked for, each is looked up by itself."""
 
 
 class SortedIds:
@@ -85,6 +87,22 @@ class SortedIds:
             at += 1
         return found
 
+    def among(self, numbers: array[int]) -> list[int]:
+        """Those of these numbers, which rise, that are here.
+
+        Where long runs of both are the same they are compared as bytes.
+        """
+        found: list[int] = []
+        begin = 0
+        while begin < len(numbers):
+            at = bisect_left(self._lasts, numbers[begin])
+            if at == len(self._blocks):
+                break
+            end = bisect_right(numbers, self._lasts[at], begin)
+            found += _common(self._blocks[at], numbers[begin:end])
+            begin = end
+        return found
+
     def _append(self, number: int) -> bool:
         if not self._blocks:
             self._blocks.append(array("Q"))
@@ -102,3 +120,15 @@ class SortedIds:
         half = len(block) // 2
         self._blocks[at : at + 1] = [block[:half], block[half:]]
         self._lasts.insert(at, block[half - 1])
+
+
+def _common(block: array[int], numbers: array[int]) -> list[int]:
+    """What a block and some numbers, both rising, have in common."""
+    begin = bisect_left(block, numbers[0])
+    part = block[begin : bisect_right(block, numbers[-1], begin)]
+    if part == numbers:
+        return numbers.tolist()
+    if len(part) < _DENSE * len(numbers):
+        here = set(part)
+        return [number for number in numbers if number in here]
+    return [number for number in numbers if block[bisect_left(block, number, begin)] == number]

@@ -4,14 +4,15 @@ Nothing is walked while nothing happens. A *walk* goes over the replicas in whic
 states of one node differ: it died (all of them), it came or came back (all), it reported
 anew (what was lost and found). The *sweep* goes over every committed chunk: once after the
 start, when a node joins while copies are owed for lack of nodes, when news were too many
-to be kept, and every hour for good measure. A slice is at most ``SWEEP_MAX_ROWS`` chunks, and
-``SWEEP_PAUSE_NS`` lies between two, which leaves most of a core to everything else.
+to be kept, and every hour for good measure. A slice is at most ``SWEEP_MAX_ROWS`` chunks. Few of
+them have to be judged, as a rule; those that are more than a step may judge are *left* for the
+next slices. ``SWEEP_PAUSE_NS`` lies between two, which leaves most of a core to everything else.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dfs.limits import SECOND_NS, SWEEP_EVERY_NS, SWEEP_MAX_ROWS, SWEEP_PAUSE_NS
@@ -60,6 +61,7 @@ class Sweep:
 
     def __init__(self, begin_ns: int) -> None:
         self._walks: deque[Walk] = deque()
+        self._left: deque[int] = deque()
         self._walk_ns = begin_ns
         self._cursor: bytes | None = None
         self._again = False
@@ -78,6 +80,7 @@ class Sweep:
     def restart(self, at_ns: int) -> None:
         """Look at all chunks from that time on; what is under way does not count."""
         self._cursor, self._again, self.has_finished = None, False, False
+        self._left.clear()
         self._next_ns = at_ns
 
     def walk(self, node: str, before: HeldReplicas, after: HeldReplicas, begin_ns: int) -> None:
@@ -101,19 +104,41 @@ class Sweep:
         """The nodes whose walk is due or under way."""
         return [w.node for w in self._walks if w.begin_ns <= now_ns]
 
-    def step(self, table: Table, now_ns: int) -> list[FileChunk]:
-        """The chunks to look at now, a slice at most."""
-        for _ in range(len(self._walks)):
-            walk = self._walks.popleft()
-            if max(walk.begin_ns, self._walk_ns) > now_ns:
-                self._walks.append(walk)
-                continue
+    def leave(self, chunks: Sequence[FileChunk], now_ns: int) -> None:
+        """These chunks of this slice are to be looked at in the next ones."""
+        if chunks:
+            self._left.extend(chunk.row.chunk for chunk in chunks)
             self._walk_ns = now_ns + SWEEP_PAUSE_NS
-            found = [find_chunk(table, chunk) for chunk in walk.step()]
+
+    def step(self, table: Table, now_ns: int, limit: int) -> list[FileChunk]:
+        """The chunks to look at now: some that were left or differ in a walk, or a slice of all.
+
+        At most ``limit`` of the former.
+        """
+        walk = None if self._left else self._due_walk(now_ns)
+        if walk is not None:
+            self._left.extend(walk.step())
             if not walk.is_done:
                 self._walks.append(walk)
-            return [chunk for chunk in found if chunk is not None]
-        return self._sweep(table, now_ns) if now_ns >= self._next_ns else []
+        elif not self._left:
+            return self._sweep(table, now_ns) if now_ns >= self._next_ns else []
+        elif now_ns < self._walk_ns:
+            return []
+        else:
+            self._next_ns = max(self._next_ns, now_ns + SWEEP_PAUSE_NS)
+        self._walk_ns = now_ns + SWEEP_PAUSE_NS
+        numbers = [self._left.popleft() for _ in range(min(limit, len(self._left)))]
+        found = [find_chunk(table, number) for number in numbers]
+        return [chunk for chunk in found if chunk is not None]
+
+    def _due_walk(self, now_ns: int) -> Walk | None:
+        """Take the walk whose turn it is."""
+        for _ in range(len(self._walks)):
+            walk = self._walks.popleft()
+            if max(walk.begin_ns, self._walk_ns) <= now_ns:
+                return walk
+            self._walks.append(walk)
+        return None
 
     def _sweep(self, table: Table, now_ns: int) -> list[FileChunk]:
         if self._cursor is None:
@@ -136,6 +161,8 @@ class Sweep:
 
     def next_deadline(self) -> int:
         """When the next slice is due."""
+        if self._left:
+            return self._walk_ns
         times = [max(w.begin_ns, self._walk_ns) for w in self._walks]
         return min([*times, self._next_ns])
 
