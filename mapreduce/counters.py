@@ -11,6 +11,9 @@ from mapreduce.job import Counters
 USER = "user"
 RECORDS = "records"
 """The engine's own group: what went in and out of each phase."""
+BYTES = "bytes"
+"""Another one: bytes read and written. ``map_output`` of a job with a reducer is what is
+shuffled; ``spilled`` was written between, for want of memory."""
 MAX_COUNTERS = 10_000
 """Different counters of one attempt; a counter per record is a mistake."""
 

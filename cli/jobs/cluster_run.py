@@ -24,12 +24,12 @@ def run_on_cluster(call: Invocation, job: Job, request: Request) -> None:
     """Submit a job, show how it goes, and give what it gives; with ``-d`` only the first."""
     fs = call.client()
     submitted = submit(fs, job, request.inputs, request.output, submission_of(request))
+    job_id = submitted.job_id
     if request.detach:
-        click.echo(submitted.job_id)
+        click.echo(json_line({"job": job_id}) if call.json else job_id)
         return
     progress = Progress(request.progress)
     watcher = Watcher(call, progress)
-    job_id = submitted.job_id
     greeting = f"{call.program}: {job_id} is submitted with {counted(submitted.maps, 'map')}"
     try:
         end = watch_patiently(

@@ -20,10 +20,10 @@ def command(call: Invocation, job: str, which: str | None) -> None:
     report = job_report(call, job)
     found = report.counters
     group, colon, name = (which or "").partition(":")
-    if group:
-        found = {group: found.get(group, {})}
-    if not found.get(group, {name: 0} if not group else {}):
-        raise NotFound(f"{report.job} has no counters in the group {group!r}")
+    if which is not None:
+        if group not in found:
+            raise NotFound(f"{report.job} has no counters in the group {group!r}")
+        found = {group: found[group]}
     if colon:
         if name not in found[group]:
             raise NotFound(f"{report.job} has no counter {which!r}")

@@ -6,6 +6,8 @@ import click
 
 from cli.invocation import Invocation, common, invocation
 from cli.jobs.ask import ask, job_report
+from cli.jobs.reports import job_fields
+from cli.render import json_line
 from dfs.errors import BadArgument
 from dfs.wire.common import Ok
 from mapreduce.wire import KillJob, KillTask, parse_task
@@ -28,7 +30,8 @@ def command(call: Invocation, job: str, task: str | None, attempt: str | None) -
     report = job_report(call, job)
     if named is None:
         ask(call, KillJob(report.job), Ok)
-        click.echo(f"{report.job} {job_report(call, report.job).state}")
+        report = job_report(call, report.job)
+        click.echo(json_line(job_fields(report)) if call.json else f"{report.job} {report.state}")
         return
     found = parse_task(report.job, named)
     if (found.attempt > 0) != (attempt is not None):
@@ -39,4 +42,6 @@ def command(call: Invocation, job: str, task: str | None, attempt: str | None) -
         )
         raise BadArgument(f"{named!r}: {wanted}")
     ask(call, KillTask(found.job, found.kind, found.index, found.attempt, found.step), Ok)
-    click.echo(f"{report.job} {named} killed")
+    killed = str(found) if found.attempt else found.task
+    fields = {"job": report.job, "killed": killed}
+    click.echo(json_line(fields) if call.json else f"{report.job} {killed} killed")

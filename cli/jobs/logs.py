@@ -11,6 +11,7 @@ import click
 from cli.invocation import Invocation, common, invocation
 from cli.jobs.ask import ask, events
 from cli.jobs.story import STARTS
+from cli.render import json_line
 from dfs.client.effects import Answer, Ask, Operation
 from dfs.errors import DfsError, NotFound, ProtocolError, Unavailable
 from dfs.events import Peer, Role
@@ -56,6 +57,7 @@ def command(call: Invocation, job: str, which: str | None, follow: bool) -> None
         if ended or not follow:
             break
         time.sleep(FOLLOW_PAUSE_S)
+    reader.finish()
     if which is not None and not reader.asked:
         raise NotFound(f"{job} has started no {which}: 'minimr tasks {job}' shows its tasks")
     if reader.missing:
@@ -63,13 +65,16 @@ def command(call: Invocation, job: str, which: str | None, follow: bool) -> None
 
 
 class _Reader:
-    """Prints what is new of each log, under a headline where it comes from another one."""
+    """Prints what is new of each log, under a headline where it comes from another one; as JSON
+    an object for each line, which names where it comes from."""
 
     def __init__(self, call: Invocation) -> None:
         self._call = call
         self._workers: dict[str, WorkerReport] = {}
         self._read: dict[AttemptId, int] = {}
         self._last: AttemptId | None = None
+        self._cut: dict[tuple[AttemptId, str], bytes] = {}
+        """Lines that have begun, by attempt and worker."""
         self.missing: set[AttemptId] = set()
 
     @property
@@ -84,16 +89,35 @@ class _Reader:
         offset = self._read.setdefault(attempt, 0)
         try:
             while piece := self._piece(attempt, worker, offset):
-                if self._last != attempt:
-                    click.echo(f"== {attempt} on {worker}")
-                    self._last = attempt
-                click.echo(piece, nl=False)
+                self._print(attempt, worker, piece)
                 offset += len(piece)
                 self._read[attempt] = offset
         except DfsError as error:
             self.missing.add(attempt)
             sys.stdout.flush()
             self._call.say(f"{attempt} on {worker}: {error.message}")
+
+    def finish(self) -> None:
+        """Nothing follows: lines that have begun have ended."""
+        for (attempt, worker), line in self._cut.items():
+            if line:
+                self._print_line(attempt, worker, line)
+
+    def _print(self, attempt: AttemptId, worker: str, piece: bytes) -> None:
+        if self._call.json:
+            *whole, cut = (self._cut.get((attempt, worker), b"") + piece).split(b"\n")
+            self._cut[attempt, worker] = cut
+            for line in whole:
+                self._print_line(attempt, worker, line)
+            return
+        if self._last != attempt:
+            click.echo(f"== {attempt} on {worker}")
+            self._last = attempt
+        click.echo(piece, nl=False)
+
+    def _print_line(self, attempt: AttemptId, worker: str, line: bytes) -> None:
+        text = line.decode("utf-8", "replace")
+        click.echo(json_line({"attempt": str(attempt), "worker": worker, "text": text}))
 
     def _piece(self, attempt: AttemptId, worker: str, offset: int) -> bytes:
         known = self._workers.get(worker)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cli.render import duration, rfc3339
+from cli.render import duration, human_size, rfc3339
 
 if TYPE_CHECKING:
     from mapreduce.wire import JobReport, TaskCounts, TaskReport
@@ -72,20 +72,22 @@ def elapsed(started_ns: int, ended_ns: int, now_ns: int) -> str:
 
 
 def progress_line(report: JobReport, left_ns: int | None = None) -> str:
-    """All of a running job in one line; ``left_ns`` None: nobody knows yet."""
-    parts = [f"{report.job} {report.state}", f"maps {_running(report.maps)}"]
+    """All of a running job in one line, what matters most in front, since a narrow terminal cuts
+    it; ``left_ns`` None: nobody knows yet. Records and bytes are those that maps have read."""
+    parts = [f"{report.job} {report.state}: maps {_running(report.maps)}"]
     if report.reduces.total:
         parts.append(f"reduces {_running(report.reduces)}")
     failed = report.maps.failed + report.reduces.failed
     if failed:
         parts.append(f"failed attempts {failed}")
+    parts.append(f"left {'-' if left_ns is None else duration(left_ns)}")
     records = report.counters.get("records", {}).get("map_input", 0)
     if records:
-        parts.append(f"records {records}")
+        size = human_size(report.counters.get("bytes", {}).get("map_input", 0))
+        parts.append(f"{records} records, {size} read")
     near, maps = _near(report)
     if maps:
         parts.append(f"local {near}/{maps}")
-    parts.append(f"left {'-' if left_ns is None else duration(left_ns)}")
     return ", ".join(parts)
 
 

@@ -10,6 +10,7 @@ from cli.invocation import Invocation, common, invocation
 from cli.jobs.ask import job_report
 from cli.jobs.reports import HEADER, job_fields, job_row, locality_line
 from cli.render import json_line, table
+from mapreduce.wire import JobState
 
 WATCH_PAUSE_S = 1.0
 
@@ -30,7 +31,7 @@ def command(call: Invocation, job: str, watching: bool) -> None:
                 click.echo(line)
             if report.maps.done:
                 click.echo(locality_line(report))
-            if report.output:
+            if report.output and report.state not in (JobState.FAILED, JobState.KILLED):
                 click.echo(f"output: {report.output}")
             if report.error:
                 click.echo(report.error)

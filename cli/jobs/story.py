@@ -56,7 +56,7 @@ def _sentence(event: JobEvent) -> str:
     if event.kind == "attempt_progress":
         return f"{event.attempt} on {event.worker}: {event.text}"
     if event.kind == "state":
-        return f"the job is {event.text}"
+        return f"the job {_state(event.text)}"
     return event.text
 
 
@@ -113,14 +113,17 @@ def _next(event: JobEvent, later: Sequence[JobEvent]) -> str:
         if other.kind == "attempt_done" and not is_done:
             return f"{other.attempt} went on, and did the task"
         if other.kind == "state" and other.text != "succeeded":
-            return f"then the job {_ended(other.text)}"
+            return f"then the job {_state(other.text)}"
     if event.kind == "attempt_done":
         return "the task is done"
     return "no attempt was started since"
 
 
-def _ended(state: str) -> str:
-    return "was killed" if state == "killed" else state
+def _state(state: str) -> str:
+    """``is running``, ``failed``."""
+    return {"queued": "is queued", "running": "is running", "killed": "was killed"}.get(
+        state, state
+    )
 
 
 def _indented(text: str) -> Iterator[str]:

@@ -14,12 +14,13 @@ from mapreduce.wire import TaskKind
 
 HEADER = ("TASK", "ATTEMPT", "STATE", "WORKER", "LOCALITY", "TIME", "IN", "OUT", "ERROR")
 RIGHT = frozenset({1, 6, 7})
+STATES = ("waiting", "running", "done")
 
 
 @click.command("tasks")
 @click.argument("job", metavar="JOB")
 @click.option("--kind", type=click.Choice([kind.value for kind in TaskKind]), help="Only these.")
-@click.option("--state", metavar="S", help="Only those in this state: waiting, running, done.")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
 @common
 @invocation
 def command(call: Invocation, job: str, kind: str | None, state: str | None) -> None:
@@ -38,7 +39,7 @@ def command(call: Invocation, job: str, kind: str | None, state: str | None) -> 
             str(task.attempt),
             task.state,
             task.worker,
-            task.locality,
+            f"{task.locality}: {task.miss}" if task.miss else task.locality,
             elapsed(task.started_ns, task.ended_ns, now_ns),
             str(task.records_in),
             str(task.records_out),

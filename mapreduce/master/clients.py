@@ -111,7 +111,7 @@ def _kill_task(turn: Turn, word: KillTask, reason: str) -> None:
     name = str(attempt) if word.attempt else attempt.task
     found = turn.parts.scheduler.state.find(attempt)
     if found is None:
-        over = f": the job is {row.state}" if row.state.is_final else ""
+        over = f": the job is over, {row.state}" if row.state.is_final else ""
         raise NotFound(f"{row.job} runs no task {attempt.task}{over}", row.job)
     task = found[1]
     running = [known.id.attempt for known in task.attempts]

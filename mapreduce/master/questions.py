@@ -85,12 +85,14 @@ def event_list(turn: Turn, word: ListEvents) -> EventList:
 
 
 def job_list(turn: Turn, word: ListJobs) -> JobList:
-    """A page of jobs, newest first, as many as fit into a message."""
+    """A page of jobs, newest first, as many as fit into a message. One of nothing is the last:
+    fewer ended jobs are kept than are looked at for a page."""
     table = turn.view.table
     before = resolve(table, word.before)[0] if word.before else None
     found: list[JobReport] = []
     room = LIST_MAX_BYTES
-    for _, row in islice(jobs_before(table, before), LIST_MAX_ROWS):
+    rows = [row for _, row in islice(jobs_before(table, before), LIST_MAX_ROWS)]
+    for row in rows:
         if row.state.is_final and not word.all:
             continue
         report = _report(turn, row)
@@ -98,7 +100,7 @@ def job_list(turn: Turn, word: ListJobs) -> JobList:
         if room < 0 and found:
             return JobList(tuple(found), True)
         found.append(report)
-    return JobList(tuple(found), False)
+    return JobList(tuple(found), len(rows) == LIST_MAX_ROWS and bool(found))
 
 
 def task_list(turn: Turn, word: ListTasks) -> TaskList:

@@ -99,13 +99,14 @@ def _task_report(name: str, row: TaskRow, task: Task | None) -> TaskReport:
             running.id.attempt,
             TaskState.RUNNING,
             running.worker,
-            _locality(running.locality, running.miss),
+            running.locality,
             row.started_ns,
             0,
             running.records,
             0,
             failed,
             error,
+            running.miss,
         )
     is_done = task.state is TaskState.DONE if task is not None else row.done > 0
     if not is_done:
@@ -115,18 +116,15 @@ def _task_report(name: str, row: TaskRow, task: Task | None) -> TaskReport:
         row.done,
         TaskState.DONE,
         row.worker,
-        _locality(row.locality, row.miss),
+        row.locality,
         row.started_ns,
         row.ended_ns,
         row.records_in,
         row.records_out,
         failed,
         error,
+        row.miss,
     )
-
-
-def _locality(locality: str, miss: str) -> str:
-    return f"{locality}: {miss}" if miss else locality
 
 
 def worker_report(worker: Worker, address: WorkerAddress, usable: bool, why: str) -> WorkerReport:

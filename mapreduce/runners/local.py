@@ -207,7 +207,7 @@ class _Tasks:
             state=state,
             maps=self._counts(TaskKind.MAP, lambda plan: plan.maps),
             reduces=self._counts(TaskKind.REDUCE, lambda plan: plan.reduces),
-            counters=total(s.counters() for s in self._begun) if state.is_final else {},
+            counters=total(step.counters() for step in self._begun),
             locality=Locality(),
             submitted_ns=self._started_ns,
             started_ns=self._started_ns,
@@ -215,7 +215,9 @@ class _Tasks:
             output=output,
         )
         events = (JobEvent(0, now_ns, "attempt_failed", event),) if event else ()
-        self._on_news(JobNews(report, 0.0, events, 0))
+        tasks = report.maps.total + report.reduces.total
+        done = sum(step.work_done() for step in self._begun)
+        self._on_news(JobNews(report, done / max(tasks, 1), events, 0))
 
     def _counts(self, kind: TaskKind, of_plan: Callable[[StepPlan], int]) -> TaskCounts:
         counts = [step.counts(kind) for step in self._begun]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mapreduce.counters import total
+from mapreduce.counters import TaskCounters
 from mapreduce.job import Counters, Failure, MapTask, ReduceTask
 from mapreduce.limits import ERROR_MAX_CHARS
 from mapreduce.wire import (
@@ -60,6 +60,7 @@ class LocalPlan:
         self._begun: dict[TaskKind, Counter[int]] = {kind: Counter() for kind in TaskKind}
         self._failed: dict[TaskKind, Counter[int]] = {kind: Counter() for kind in TaskKind}
         self._done: dict[TaskKind, dict[int, AttemptSucceeded]] = {kind: {} for kind in TaskKind}
+        self._counters = TaskCounters()
         self._running: dict[AttemptId, _Running] = {}
         self._signatures: set[str] = set()
         self._first_error = ""
@@ -90,7 +91,12 @@ class LocalPlan:
 
     def counters(self) -> Counters:
         """The sums over all tasks that are done."""
-        return total(done.counters for kind in TaskKind for done in self._done[kind].values())
+        return self._counters.snapshot()
+
+    def work_done(self) -> float:
+        """How many tasks are done, with the parts that running ones have done."""
+        running = sum(known.said.fraction for known in self._running.values())
+        return sum(len(done) for done in self._done.values()) + running
 
     def silent(self, now_ns: int) -> list[AttemptId]:
         """The attempts that have made no progress for too long; each time, until they end."""
@@ -123,6 +129,7 @@ class LocalPlan:
         known = self._running.pop(attempt)
         if isinstance(report, AttemptSucceeded):
             self._done[attempt.kind][attempt.index] = report
+            self._count(report, 1)
             return ""
         if known.timed_out:
             seconds = self._options.task_timeout_ns / 1e9
@@ -159,7 +166,13 @@ class LocalPlan:
         done = self._done[TaskKind.MAP].get(run.index)
         if done is not None and done.attempt == run:
             del self._done[TaskKind.MAP][run.index]
+            self._count(done, -1)
             self._waiting[TaskKind.MAP].appendleft(run.index)
+
+    def _count(self, done: AttemptSucceeded, sign: int) -> None:
+        for group, counts in done.counters.items():
+            for name, n in counts.items():
+                self._counters.add(name, sign * n, group)
 
     def _seen_before(self, failure: Failure | None) -> bool:
         signature = failure.signature if failure is not None else ""

@@ -113,6 +113,10 @@ class LocalStep:
         """The sums over the tasks that are done."""
         return self._plan.counters()
 
+    def work_done(self) -> float:
+        """How many tasks are done, with the parts that running ones have done."""
+        return self._plan.work_done()
+
     def moved(self, kind: TaskKind) -> tuple[int, int]:
         """Records that the tasks of one kind have read and written."""
         tasks = range(self._plan.counts(kind).total)

@@ -42,6 +42,11 @@ class RunIndex(msgspec.Struct, frozen=True, array_like=True):
         """Records by partition."""
         return tuple(entry.records for entry in self.partitions)
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of all partitions together."""
+        return sum(entry.size_bytes for entry in self.partitions)
+
 
 def encode_index(index: RunIndex) -> bytes:
     """Footer and tail."""

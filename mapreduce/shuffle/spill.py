@@ -71,6 +71,8 @@ class Spills:
         self._partitions = partitions
         self._runs: list[tuple[str, RunIndex]] = []
         self._named = 0
+        self.written_bytes = 0
+        """Segments of all scratch files so far."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -79,7 +81,7 @@ class Spills:
         """Write one spill: a sorted frame for each partition."""
         name = self._new_name()
         file = self._scratch.create_scratch(name)
-        self._runs.append((name, write_run(file, self._map_index, key_type, parts)))
+        self._keep(name, write_run(file, self._map_index, key_type, parts))
 
     def merge_into(self, file: BinaryIO, key_type: KeyType) -> RunIndex:
         """Write the map's output from all spills and remove them."""
@@ -92,7 +94,11 @@ class Spills:
         for at in range(0, len(runs), MAX_FAN_IN):
             name = self._new_name()
             file = self._scratch.create_scratch(name)
-            self._runs.append((name, self._merge(runs[at : at + MAX_FAN_IN], file, key_type)))
+            self._keep(name, self._merge(runs[at : at + MAX_FAN_IN], file, key_type))
+
+    def _keep(self, name: str, index: RunIndex) -> None:
+        self._runs.append((name, index))
+        self.written_bytes += index.size_bytes
 
     def _merge(
         self, runs: list[tuple[str, RunIndex]], file: BinaryIO, key_type: KeyType

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from mapreduce.counters import RECORDS, TaskCounters, counting
+from mapreduce.counters import BYTES, RECORDS, TaskCounters, counting
 from mapreduce.errors import UserCodeError
 from mapreduce.formats import BadRecordError, Batch, InputFormat
 from mapreduce.formats.exact import Exact
@@ -49,6 +49,7 @@ def run_map(task: MapTask, job: Job, env: TaskEnv) -> MapOutcome:
         part = PartWriter(output_format(job, task.is_exact), env.create_output(task.part_name))
         _Map(task, step, reader, env, counters).run(_PartSink(part))
         part.close()
+        counters.add("map_output", part.output_bytes, BYTES)
         return MapOutcome(counters.snapshot(), (), part.output_bytes)
 
 
@@ -104,6 +105,7 @@ class _Map:
         self._emitter.flush()
         self._counters.add("map_input", self._records, RECORDS)
         self._counters.add("map_output", self._emitter.records, RECORDS)
+        self._counters.add("map_input", self._task.split.length, BYTES)
         self._tell(1.0)
 
     def _read(self) -> None:
@@ -254,13 +256,15 @@ class _RunSink:
         if len(self._spills):
             self._spills.add(rest, key_type)
             index = self._spills.merge_into(file, key_type)
+            self._counters.add("spilled", self._spills.written_bytes, BYTES)
         else:
             index = write_run(file, self._task.index, key_type, rest)
         if self._combiner:
             self._counters.add("combine_input", self._taken, RECORDS)
             self._counters.add("combine_output", self._combiner.records, RECORDS)
         shown = "" if not sum(index.records) else show_type(key_type)
-        size_bytes = sum(entry.size_bytes for entry in index.partitions)
+        size_bytes = index.size_bytes
+        self._counters.add("map_output", size_bytes, BYTES)
         return MapOutcome(self._counters.snapshot(), index.records, size_bytes, shown)
 
     def _drain(self) -> list[pl.DataFrame]:

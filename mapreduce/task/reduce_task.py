@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from mapreduce.conservation import check_conserved
-from mapreduce.counters import RECORDS, TaskCounters, counting
+from mapreduce.counters import BYTES, RECORDS, TaskCounters, counting
 from mapreduce.errors import UserCodeError
 from mapreduce.job import ReduceOutcome, ReduceTask
 from mapreduce.job_class import Job
@@ -44,6 +44,7 @@ def run_reduce(task: ReduceTask, job: Job, env: TaskEnv) -> ReduceOutcome:
     counters.add("reduce_groups", segments.groups.groups, RECORDS)
     counters.add("reduce_input", segments.read, RECORDS)
     counters.add("reduce_output", part.records, RECORDS)
+    counters.add("reduce_output", part.output_bytes, BYTES)
     env.progress(segments.read, 1.0, counters.status)
     return ReduceOutcome(counters.snapshot(), segments.read, part.output_bytes)
 

@@ -195,7 +195,8 @@ class JobEvent(msgspec.Struct, frozen=True, array_like=True):
 
 class TaskReport(msgspec.Struct, frozen=True):
     """A task as people see it. ``state``: waiting, running, done. ``attempt`` and ``worker`` are
-    those of the running attempt, or of the one that is done."""
+    those of the running attempt, or of the one that is done. ``miss`` says why a map did not run
+    where its input lies."""
 
     task: str
     attempt: int
@@ -208,6 +209,7 @@ class TaskReport(msgspec.Struct, frozen=True):
     records_out: int = 0
     failed: int = 0
     error: str = ""
+    miss: str = ""
 
 
 class WorkerReport(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 
 from cli.files.entries import entry_fields, formatted, long_row
@@ -108,10 +109,14 @@ def test_a_job_as_json() -> None:
 
 def test_a_job_in_one_line() -> None:
     assert progress_line(report()) == (
-        "j-20261121-0001 running, maps 3/8 (2 running), reduces 0/4, failed attempts 1, "
-        "local 4/5, left -"
+        "j-20261121-0001 running: maps 3/8 (2 running), reduces 0/4, failed attempts 1, left -, "
+        "local 4/5"
     )
-    assert progress_line(report(), 90 * SECOND_NS).endswith(", left 1 min 30 s")
+    read = {"records": {"map_input": 70_000}, "bytes": {"map_input": 3 << 20}}
+    later = msgspec.structs.replace(report(), counters=read)
+    assert progress_line(later, 90 * SECOND_NS).endswith(
+        ", left 1 min 30 s, 70000 records, 3.0M read, local 4/5"
+    )
     assert locality_line(report()) == "4 of 5 maps ran on a node that holds their input"
     row = job_row(report(), 12 * SECOND_NS)
     assert row == ("j-20261121-0001", "count", "running", "3/8", "0/4", "2.0 s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -46,6 +47,20 @@ def test_another_answer_is_refused() -> None:
     next(question)
     with pytest.raises(ProtocolError, match="w1 answered with Ok"):
         question.send(Answer(Ok()))
+
+
+def test_as_json_each_line_is_an_object(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pieces = iter([b"one\ntw", b"", b"o\n\xff", b"", b""])
+    reader = _Reader(cast(Invocation, SimpleNamespace(json=True)))
+    monkeypatch.setattr(reader, "_piece", lambda *_: next(pieces))
+    for _ in range(3):
+        reader.show(MAP, "w1")
+    reader.finish()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == ["one", "two", "\ufffd"]
+    assert lines[0] == {"v": 1, "attempt": "m-00003.1", "worker": "w1", "text": "one"}
 
 
 @pytest.mark.parametrize("known", [(), (report("dead"),), (report("left"),)])

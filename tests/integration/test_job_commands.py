@@ -288,7 +288,7 @@ def test_an_attempt_that_is_killed_runs_again_and_is_no_failure(
     assert (task["attempt"], task["state"]) == (2, "done")
     assert json.loads(cluster.minimr("status", "--json", job_id).stdout)["maps"]["failed"] == 0
     for arguments, code, said in (
-        (("--task", "m-00000"), 3, "the job is succeeded"),
+        (("--task", "m-00000"), 3, "the job is over, succeeded"),
         (("--task", "m-00000.1"), 2, "a task is named like m-00003"),
         (("--attempt", "m-00000"), 2, "an attempt is named like m-00003.1"),
         (("--task", "x"), 2, "is no task"),

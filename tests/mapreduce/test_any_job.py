@@ -138,6 +138,10 @@ def test_spilling_changes_nothing_but_the_work() -> None:
     spilled = MemoryRun(Replay(), cut(text, 2), {"in": text}, 10_000)
     whole = MemoryRun(Replay(), cut(text, 2), {"in": text}, 1 << 30)
     assert spilled.maps[0].counters["records"]["spilled_runs"] > 5
+    sizes, outcome = spilled.maps[0].counters["bytes"], whole.maps[0]
+    assert sizes["spilled"] > sizes["map_output"] == outcome.output_bytes
+    assert outcome.counters["bytes"] == {"map_input": 55, "map_output": outcome.output_bytes}
+    assert whole.reduces[0].counters["bytes"] == {"reduce_output": len(whole.parts["part-r-00000"])}
     assert spilled.runs == whole.runs
     assert spilled.parts == whole.parts
 

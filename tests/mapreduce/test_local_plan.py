@@ -77,6 +77,7 @@ def test_maps_go_first_and_reduces_when_all_are_done(plan: LocalPlan) -> None:
     succeed(plan, "r-00001.1")
     assert plan.finished
     assert plan.counters() == {"user": {"tasks": 5}}
+    assert plan.work_done() == 5
     assert plan.error == ""
 
 
@@ -138,7 +139,10 @@ def test_a_run_that_cannot_be_read_is_made_again_once(plan: LocalPlan) -> None:
     run = named("m-00001.1")
     for name in ("r-00000.1", "r-00001.1"):
         plan.ended(AttemptFailed(named(name), FailureKind.FETCH, "damaged", runs=(run,)))
+    assert plan.counters() == {"user": {"tasks": 2}}
     assert begun(plan) == "m-00001.2"
+    plan.progressed(AttemptProgress(named("m-00001.2"), 1, 0.25), 0)
+    assert plan.work_done() == 2.25
     assert begun(plan) == ""
     succeed(plan, "m-00001.2")
     assert plan.outcome(TaskKind.MAP, 1).attempt == named("m-00001.2")

@@ -175,6 +175,11 @@ def test_news_of_a_run_end_with_its_success(runner: LocalRunner, folder: Path) -
     last = news[-1].report
     assert (last.state, last.maps.done, last.reduces.done) == ("succeeded", 5, 4)
     assert last.counters["records"]["map_input"] == 300
+    assert last.counters["bytes"]["map_input"] == len(LINES)
+    assert news[-1].progress == 1
+    parts = [one.progress for one in news]
+    assert parts == sorted(parts), "nothing is lost here"
+    assert any(one.report.counters and one.progress < 1 for one in news), "while it runs"
     assert [one.events for one in news if one.events] == []
 
 

@@ -70,7 +70,7 @@ def test_why_a_map_was_not_local_survives(stage: Stage) -> None:
     stage.run_all()
     stage.restart()
     (task,) = stage.ask(w.ListTasks(job, w.TaskKind.MAP), w.TaskList).tasks
-    assert task.locality == "remote: its input is stored with the namenode"
+    assert (task.locality, task.miss) == ("remote", "its input is stored with the namenode")
 
 
 def test_a_task_is_killed_and_runs_again(stage: Stage) -> None:
@@ -104,7 +104,7 @@ def test_what_does_not_run_cannot_be_killed(
     with pytest.raises(NotFound, match=said):
         stage.ask(w.KillTask(job, kind, index, attempt), Ok)
     stage.run_all()
-    with pytest.raises(NotFound, match="runs no task m-00000: the job is succeeded"):
+    with pytest.raises(NotFound, match="runs no task m-00000: the job is over, succeeded"):
         stage.ask(w.KillTask(job, w.TaskKind.MAP, 0), Ok)
 
 

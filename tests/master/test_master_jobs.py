@@ -11,6 +11,7 @@ from dfs.wire.common import Ok
 from mapreduce import wire as w
 from mapreduce.job import Failure, FileSplit, JobSpec, StepSpec
 from mapreduce.limits import JOB_START_DEADLINE_NS, JOBS_ENDED_KEPT, WATCH_MAX_NS
+from mapreduce.master import questions
 from tests.master.master_stage import ANNA, ATTEMPTS, BUNDLE, Stage, spec
 
 FIRST = "j-20261121-0001"
@@ -305,6 +306,20 @@ def test_watchers_whose_link_broke_are_forgotten(stage: Stage) -> None:
     assert stage.late == []
 
 
+def test_a_list_of_more_jobs_than_are_looked_at_for_a_page(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "LIST_MAX_ROWS", 2)
+    jobs = [stage.submit(token=b"%d" % n, output=f"/o{n}") for n in range(5)]
+    stage.ask(w.KillJob(jobs[3]), Ok)
+    found, page = [], stage.ask(w.ListJobs(), w.JobList)
+    while page.more:
+        found += page.jobs
+        page = stage.ask(w.ListJobs(before=found[-1].job), w.JobList)
+    found += page.jobs
+    assert [report.job for report in found] == [jobs[4], jobs[2], jobs[1], jobs[0]]
+
+
 def test_lists(stage: Stage) -> None:
     stage.join("w1", slots=3)
     job = stage.submit(maps=2, token=b"a")
@@ -313,7 +328,7 @@ def test_lists(stage: Stage) -> None:
     (done, running) = stage.ask(w.ListTasks(job, w.TaskKind.MAP), w.TaskList).tasks
     assert (done.task, done.state, done.worker, done.records_in) == ("m-00000", "done", "w1", 3)
     assert (running.state, running.attempt) == ("running", 1)
-    assert running.locality == "remote: its input is stored with the namenode"
+    assert (running.locality, running.miss) == ("remote", "its input is stored with the namenode")
     stage.submit(maps=1, token=b"b", output="/o2")
     stage.ask(w.KillJob(job), Ok)
     listed = stage.ask(w.ListJobs(), w.JobList)

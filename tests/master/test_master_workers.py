@@ -123,7 +123,7 @@ def test_after_a_restart_the_job_goes_on(stage: Stage) -> None:
     stage.join("w1", slots=1, attempts=(ident,), runs=(run,))
     assert stage.tell("w1", w.AttemptSucceeded(ident, {}, 3, 3, 4)) == Ok()
     (_, adopted) = stage.ask(w.ListTasks(job, w.TaskKind.MAP), w.TaskList).tasks
-    assert adopted.locality == "remote: its input is stored with the namenode"
+    assert (adopted.locality, adopted.miss) == ("remote", "its input is stored with the namenode")
     ((_, reduce),) = stage.take_orders(*ATTEMPTS)
     stage.succeed("w1", reduce, records=6)
     assert stage.report(job).state is w.JobState.SUCCEEDED
