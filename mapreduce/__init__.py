@@ -27,6 +27,7 @@ from mapreduce.job_class import Job
 from mapreduce.params import param
 from mapreduce.result import Result
 from mapreduce.step_class import Step
+from mapreduce.task.side import to
 from mapreduce.total_order import TotalOrder
 from mapreduce.unbuilt import missing
 
@@ -47,6 +48,7 @@ __all__ = [
     "WholeFile",
     "count",
     "param",
+    "to",
 ]
 
 if not TYPE_CHECKING:

@@ -14,6 +14,7 @@ import msgspec
 
 from dfs.errors import BadArgument
 from dfs.quantities import parse_size
+from mapreduce.side_output import side_part
 
 DEFAULT_PARTITIONS = 4
 MAX_PARTITIONS = 10_000
@@ -112,8 +113,14 @@ class MapTask(msgspec.Struct, frozen=True):
 
     @property
     def part_name(self) -> str:
-        """The output file of a map-only task."""
-        return part_name(self.spec, self.index)
+        """The part that the task leaves, '' if it leaves a run to reducers."""
+        return "" if self.spec.has_reducer else part_name(self.spec, self.index)
+
+    @property
+    def side_part(self) -> str:
+        """The name of its file in each side output; '' for a job without output path, whose side
+        outputs are dropped."""
+        return "" if self.collect else side_part("m", self.step, self.index, self.is_last)
 
 
 class ReduceTask(msgspec.Struct, frozen=True):
@@ -143,8 +150,14 @@ class ReduceTask(msgspec.Struct, frozen=True):
 
     @property
     def part_name(self) -> str:
-        """The output file of the task."""
+        """The part that the task leaves."""
         return part_name(self.spec, self.index)
+
+    @property
+    def side_part(self) -> str:
+        """The name of its file in each side output; '' for a job without output path, whose side
+        outputs are dropped."""
+        return "" if self.collect else side_part("r", self.step, self.index, self.is_last)
 
 
 class MapOutcome(msgspec.Struct, frozen=True):

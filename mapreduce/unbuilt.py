@@ -21,7 +21,6 @@ NAMES = frozenset(
     {
         *("CSV", "Parquet", "Records"),
         *("Count", "Distinct", "First", "Max", "Mean", "Min", "Sum", "Top"),
-        "to",
     }
 )
 """Names of the package ``mapreduce`` that are still to come."""

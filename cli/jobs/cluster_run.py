@@ -43,7 +43,7 @@ def run_on_cluster(call: Invocation, job: Job, request: Request) -> None:
         raise watcher.in_short(error) from error
     call.say(_summary(end.report))
     if result.output is None:
-        write_records(job, result)
+        write_records(call, job, result)
     elif call.json:
         click.echo(json_line(job_fields(end.report)))
 

@@ -47,7 +47,7 @@ def run_here(call: Invocation, job: Job, request: Request) -> None:
         progress.clear()
     call.say(_summary(reports[0]))
     if result.output is None:
-        write_records(job, result)
+        write_records(call, job, result)
     elif call.json:
         click.echo(json_line(job_fields(reports[0])))
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dfs.errors import JobFault
+from dfs.quantities import counted
 
 if TYPE_CHECKING:
+    from cli.invocation import Invocation
     from mapreduce.job_class import Job
+    from mapreduce.result import Result
 
 RECORDS_AT_ONCE = 1000
 
@@ -34,12 +36,15 @@ class Request:
     progress: str
 
 
-def write_records(job: Job, records: Iterable[tuple[Any, Any]]) -> None:
-    """Records on stdout, as the job's output format writes them."""
+def write_records(call: Invocation, job: Job, result: Result) -> None:
+    """Records on stdout, as the job's output format writes them; side outputs have no place."""
     from mapreduce.formats import RecordError
+    from mapreduce.side_output import OUTPUTS
 
     form = job.writer()
-    remaining = iter(records)
+    for output, count in result.counters.get(OUTPUTS, {}).items():
+        call.say(f"{counted(count, 'record')} for {output!r} dropped: name an output with -o")
+    remaining = iter(result)
     while batch := list(islice(remaining, RECORDS_AT_ONCE)):
         try:
             text = form.encode([key for key, _ in batch], [value for _, value in batch])

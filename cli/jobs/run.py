@@ -144,7 +144,7 @@ def _run_inline(call: Invocation, job: Job, request: Request) -> None:
 def show_result(call: Invocation, job: Job, result: Result) -> None:
     """Records on stdout if nobody named an output, else where the output is."""
     if result.output is None:
-        write_records(job, result)
+        write_records(call, job, result)
     elif call.json:
         fields = {"job": result.job_id, "state": result.state, "output": result.output}
         click.echo(json_line({**fields, "counters": result.counters}))

@@ -2,9 +2,9 @@
 
 An attempt writes below ``/.jobs/JOB/attempts/ATTEMPT/``, where nobody looks. The record that
 commits its task links its parts into ``/.jobs/JOB/output/``, or ``/.jobs/JOB/steps/STEP/`` for
-the next step; the record that commits the job gives the output its public name. What is
-discarded goes in the same record as the reason. So readers see nothing or everything, and a
-late attempt changes nothing.
+the next step, and its side outputs into ``/.jobs/JOB/output/NAME/``; the record that commits the
+job gives the output its public name. What is discarded goes in the same record as the reason. So
+readers see nothing or everything, and a late attempt changes nothing.
 
 Totals count committed attempts only. When a task runs again because its output was lost, what
 it counted the first time is taken back, and its new parts replace the old ones.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dfs.errors import NotFound
 from dfs.events import Now
 from dfs.namenode.module import Command, View
 from mapreduce.commands import JobEnded, TaskDone
@@ -105,11 +106,18 @@ class Totals:
 def commit_task(
     storage: Storage, view: View, word: AttemptSucceeded, attempt: Attempt, now: Now
 ) -> tuple[TaskDone, list[Command]]:
-    """The record that commits a task to an attempt. Raises the errors of ``Storage.link``."""
+    """The record that commits a task to an attempt. Raises the errors of ``Storage.link``, and
+    NotFound when side outputs have no place: each move would make it for itself."""
     ident = word.attempt
     number, row = must_job(view.table, ident.job)
     folder = parts_folder(row, ident.step)
-    moves = [(f"{attempt_folder(ident)}/{name}", f"{folder}/{name}") for name in word.files]
+    output = output_folder(row.job)
+    if any("/" in name for name in word.files) and not storage.exists(view, output):
+        raise NotFound(f"{output} was removed", output)
+    moves = [
+        (f"{attempt_folder(ident)}/{name}", f"{output if '/' in name else folder}/{name}")
+        for name in word.files
+    ]
     commands = storage.link(view, moves, now)
     done = TaskDone(
         number,

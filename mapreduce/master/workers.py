@@ -14,7 +14,7 @@ from dfs.events import Origin
 from dfs.wire.codec import Message
 from dfs.wire.common import Ok
 from mapreduce.commands import MasterStarted
-from mapreduce.job import StepSpec, part_name
+from mapreduce.job import part_name
 from mapreduce.limits import SLOTS_MAX, WORKERS_MAX
 from mapreduce.master import commit
 from mapreduce.master import events as ev
@@ -22,6 +22,8 @@ from mapreduce.master.history import ATTEMPT_DONE
 from mapreduce.master.questions import find_runs
 from mapreduce.master.rows import must_job
 from mapreduce.master.turn import Turn, WorkerLink
+from mapreduce.side_output import check_files, side_part
+from mapreduce.tables import JobRow
 from mapreduce.wire import (
     AnnounceRuns,
     AttemptFailed,
@@ -111,7 +113,7 @@ def _succeeded(turn: Turn, worker: str, word: AttemptSucceeded) -> Message:
         return _late(turn, word.attempt)
     _, row = must_job(turn.view.table, word.attempt.job)
     try:
-        _check_files(row.spec.steps[word.attempt.step], word)
+        _check_files(row, word)
         done, commands = commit.commit_task(parts.storage, turn.view, word, attempt, turn.now)
     except DfsError as error:
         text = f"its output cannot be committed: {error}"
@@ -134,13 +136,15 @@ def _done(turn: Turn, worker: str, word: AttemptSucceeded) -> JobEvent:
     )
 
 
-def _check_files(step: StepSpec, word: AttemptSucceeded) -> None:
-    """A task that writes output has its one part, any other none."""
+def _check_files(row: JobRow, word: AttemptSucceeded) -> None:
+    """A task that writes output has its one part, any other none; both may have side outputs."""
     ident = word.attempt
+    step = row.spec.steps[ident.step]
     writes = ident.kind is TaskKind.REDUCE or not step.has_reducer
-    wanted = (part_name(step, ident.index),) if writes else ()
-    if word.files != wanted:
-        raise BadArgument(f"{ident} wrote {word.files} and should have written {wanted}")
+    part = part_name(step, ident.index) if writes else ""
+    is_last = ident.step == len(row.spec.steps) - 1
+    side = side_part(ident.kind[0], ident.step, ident.index, is_last)
+    check_files(word.files, part, "" if row.spec.collect else side)
 
 
 def _failed(turn: Turn, worker: str, word: AttemptFailed | RunsLost) -> Message:

@@ -54,7 +54,7 @@ class Files(Protocol):
         ...
 
     def make_directory(self, path: str) -> None:
-        """A new directory with its parents."""
+        """A directory with its parents; it may be there already."""
         ...
 
     def rename(self, source: str, target: str) -> None:
@@ -62,7 +62,7 @@ class Files(Protocol):
         ...
 
     def remove(self, path: str) -> None:
-        """Delete a directory and all in it, if it is there."""
+        """Delete a file, or a directory and all in it, if it is there."""
         ...
 
 
@@ -135,8 +135,8 @@ class LocalFiles:
         return os.path.isdir(local) and not os.path.islink(local)
 
     def make_directory(self, path: str) -> None:
-        """A new directory with its parents."""
-        os.makedirs(self._local(path))
+        """A directory with its parents."""
+        os.makedirs(self._local(path), exist_ok=True)
 
     def rename(self, source: str, target: str) -> None:
         """Give a directory another name; one that appeared there meanwhile is refused."""
@@ -148,9 +148,11 @@ class LocalFiles:
             raise
 
     def remove(self, path: str) -> None:
-        """Delete a directory and all in it."""
-        if self.exists(path):
+        """Delete a file, or a directory and all in it."""
+        if self.is_directory(path):
             shutil.rmtree(self._local(path))
+        elif self.exists(path):
+            os.unlink(self._local(path))
 
     @staticmethod
     def _local(path: str) -> str:
@@ -185,15 +187,15 @@ class DfsFiles:
         return self.exists(path) and self._fs().stat(dfs_path(path)).is_dir
 
     def make_directory(self, path: str) -> None:
-        """A new directory with its parents."""
-        self._fs().mkdir(dfs_path(path), parents=True)
+        """A directory with its parents."""
+        self._fs().mkdir(dfs_path(path), parents=True, exist_ok=True)
 
     def rename(self, source: str, target: str) -> None:
         """Give a directory another name."""
         self._fs().rename(dfs_path(source), dfs_path(target))
 
     def remove(self, path: str) -> None:
-        """Delete a directory and all in it."""
+        """Delete a file, or a directory and all in it."""
         if self.exists(path):
             self._fs().remove(dfs_path(path), recursive=True)
 
@@ -259,8 +261,16 @@ class OutputDirectory:
         self._files.make_directory(self._hidden)
 
     def create(self, name: str) -> OutputFile:
-        """A part; one that has the name is replaced."""
+        """A part, or a file of a side output (`errors/part-m-00000`); one that has the name is
+        replaced."""
+        output, slash, _ = name.partition("/")
+        if slash:
+            self._files.make_directory(f"{self._hidden}/{output}")
         return self._files.create(f"{self._hidden}/{name}")
+
+    def remove(self, name: str) -> None:
+        """Remove what was created under a name, if it is there."""
+        self._files.remove(f"{self._hidden}/{name}")
 
     def commit(self) -> None:
         """Put `_SUCCESS` beside the parts and give the directory its name."""

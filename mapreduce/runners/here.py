@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeAlias
 
 from mapreduce.input_class import named_paths
 from mapreduce.job import Counters, FileSplit, JobSpec, Settings
@@ -22,9 +22,20 @@ from mapreduce.splits import plan_splits
 from mapreduce.task.part_writer import output_format
 from mapreduce.worker.serving import OutputFile
 
-Create: TypeAlias = Callable[[str], OutputFile]
-"""Makes a part by its name; what a failed attempt left under that name is replaced."""
-RunTasks: TypeAlias = Callable[[Create], tuple[Counters, Sequence[str]]]
+
+class Parts(Protocol):
+    """Where tasks leave their parts, and their files of side outputs (`errors/part-m-00000`)."""
+
+    def create(self, name: str) -> OutputFile:
+        """A file; one that has the name is replaced."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
+
+RunTasks: TypeAlias = Callable[[Parts], tuple[Counters, Sequence[str]]]
 """Runs all tasks of a job; gives its counters and the names of the parts, in order."""
 
 
@@ -76,7 +87,7 @@ def carry_out(
         return _collected(job, job_id, spec, run_tasks)
     directory.begin()
     try:
-        counters, parts = run_tasks(directory.create)
+        counters, parts = run_tasks(directory)
         directory.commit()
     except BaseException:
         directory.discard()
@@ -86,9 +97,25 @@ def carry_out(
     )
 
 
-def create_in(folder: Path) -> Create:
-    """Makes parts in a folder of this machine."""
-    return lambda name: LocalFiles().create(str(folder / name))
+class PartsIn:
+    """A folder of this machine for parts alone; side outputs go to ``side``, if anywhere."""
+
+    def __init__(self, folder: Path, side: Parts | None = None) -> None:
+        self._folder = folder
+        self._side = side
+
+    def create(self, name: str) -> OutputFile:
+        """A file."""
+        if self._side is not None and "/" in name:
+            return self._side.create(name)
+        return LocalFiles().create(str(self._folder / name))
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        if self._side is not None and "/" in name:
+            self._side.remove(name)
+        else:
+            (self._folder / name).unlink(missing_ok=True)
 
 
 def splits_between(step: StepPlan, folder: Path) -> list[PlacedSplit]:
@@ -106,7 +133,7 @@ def _collected(job: Job, job_id: str, spec: JobSpec, run_tasks: RunTasks) -> Res
         return (folder / name).open("rb")
 
     try:
-        counters, parts = run_tasks(create_in(folder))
+        counters, parts = run_tasks(PartsIn(folder))
     except BaseException:
         parts_of.cleanup()
         raise

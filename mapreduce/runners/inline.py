@@ -23,10 +23,10 @@ from mapreduce.plan import StepPlan, plan_of
 from mapreduce.result import Result
 from mapreduce.runners.files import Files, LocalFiles, OutputDirectory
 from mapreduce.runners.here import (
-    Create,
+    Parts,
+    PartsIn,
     PlacedSplit,
     carry_out,
-    create_in,
     placed_splits,
     planned,
     splits_between,
@@ -45,14 +45,14 @@ class LocalEnv:
     def __init__(
         self,
         work: Path,
-        create: Create,
+        parts: Parts,
         *,
         map_index: int = -1,
         inputs: Files | None = None,
         partition: int = -1,
     ) -> None:
         self._work = work
-        self._create = create
+        self._parts = parts
         self._map_index = map_index
         self._inputs = inputs or LocalFiles()
         self._partition = partition
@@ -87,7 +87,7 @@ class LocalEnv:
 
     def create_output(self, name: str) -> BinaryIO:
         """A part."""
-        return cast(BinaryIO, self._create(name))
+        return cast(BinaryIO, self._parts.create(name))
 
     def progress(self, records: int, fraction: float, status: str) -> None:
         """Nobody watches."""
@@ -148,12 +148,12 @@ def _carry_out(
     job: Job, spec: JobSpec, splits: list[PlacedSplit], directory: OutputDirectory | None
 ) -> Result:
     return carry_out(
-        job, JOB_ID, spec, directory, lambda create: _run_tasks(job, spec, splits, create)
+        job, JOB_ID, spec, directory, lambda parts: _run_tasks(job, spec, splits, parts)
     )
 
 
 def _run_tasks(
-    job: Job, spec: JobSpec, splits: list[PlacedSplit], create: Create
+    job: Job, spec: JobSpec, splits: list[PlacedSplit], parts: Parts
 ) -> tuple[Counters, list[str]]:
     """Counters and the names of the parts."""
     steps = plan_of(spec, len(splits))
@@ -164,9 +164,9 @@ def _run_tasks(
                 work = Path(name) / str(step.index)
                 work.mkdir()
                 if step.is_last:
-                    run.step(step, splits, work, create)
+                    run.step(step, splits, work, parts)
                 else:
-                    run.step(step, splits, work, create_in(work))
+                    run.step(step, splits, work, PartsIn(work, parts))
                     splits = splits_between(step, work)
         except UserCodeError as error:
             raise JobFailed(error.message, JOB_ID, error.failure) from None
@@ -182,19 +182,19 @@ class _Run:
         self.counters: list[Counters] = []
         self.moved: dict[tuple[int, str], tuple[int, int]] = {}
 
-    def step(self, step: StepPlan, splits: list[PlacedSplit], work: Path, create: Create) -> None:
+    def step(self, step: StepPlan, splits: list[PlacedSplit], work: Path, parts: Parts) -> None:
         """Run all tasks of one step; runs and scratch files lie in ``work``."""
         maps = [
             run_map(
                 step.map_task(JOB_ID, index, placed.split),
                 self._job,
-                LocalEnv(work, create, map_index=index, inputs=placed.files),
+                LocalEnv(work, parts, map_index=index, inputs=placed.files),
             )
             for index, placed in enumerate(splits)
         ]
         reduces = [
             run_reduce(
-                step.reduce_task(JOB_ID, index), self._job, LocalEnv(work, create, partition=index)
+                step.reduce_task(JOB_ID, index), self._job, LocalEnv(work, parts, partition=index)
             )
             for index in range(step.reduces)
         ]

@@ -40,10 +40,10 @@ from mapreduce.plan import StepPlan, plan_of
 from mapreduce.result import Result
 from mapreduce.runners.files import OutputDirectory
 from mapreduce.runners.here import (
-    Create,
+    Parts,
+    PartsIn,
     PlacedSplit,
     carry_out,
-    create_in,
     placed_splits,
     planned,
     splits_between,
@@ -131,7 +131,7 @@ class LocalRunner:
         steps = self.scratch / "steps"
         try:
             result = carry_out(
-                job, JOB_ID, spec, directory, lambda create: tasks.run(splits, steps, create)
+                job, JOB_ID, spec, directory, lambda parts: tasks.run(splits, steps, parts)
             )
         finally:
             self._runs.drop_job(JOB_ID)
@@ -171,15 +171,15 @@ class _Tasks:
         self._started_ns = time.time_ns()
 
     def run(
-        self, splits: Sequence[PlacedSplit], between: Path, create: Create
+        self, splits: Sequence[PlacedSplit], between: Path, parts: Parts
     ) -> tuple[Counters, list[str]]:
         """Run them all; what lies between steps goes into ``between``. Raises JobFailed."""
         for plan in self._plans:
             folder = between / str(plan.index)
             if not plan.is_last:
                 folder.mkdir(mode=0o700, parents=True)
-            make = create if plan.is_last else create_in(folder)
-            step = LocalStep(self._tools, plan, splits, make, self._changed)
+            made = parts if plan.is_last else PartsIn(folder, parts)
+            step = LocalStep(self._tools, plan, splits, made, self._changed)
             self._begun.append(step)
             step.run()
             shutil.rmtree(between / str(plan.index - 1), ignore_errors=True)

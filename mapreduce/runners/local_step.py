@@ -20,7 +20,7 @@ from mapreduce.errors import JobFailed, RunCorrupt
 from mapreduce.job import Counters, MapTask
 from mapreduce.plan import StepPlan
 from mapreduce.runners.files import Files
-from mapreduce.runners.here import Create, PlacedSplit
+from mapreduce.runners.here import Parts, PlacedSplit
 from mapreduce.runners.local_plan import LocalPlan, Task
 from mapreduce.wire import AttemptFailed, AttemptId, FailureKind, JobOptions, TaskCounts, TaskKind
 from mapreduce.worker.attempt_run import AttemptRun, Report
@@ -48,11 +48,12 @@ class Tools:
 
 
 class LocalStorage:
-    """A map's input where it lies, and parts where the output is made."""
+    """One attempt's files: a map's input where it lies, and parts where the output is made."""
 
-    def __init__(self, inputs: Files | None, create: Create) -> None:
+    def __init__(self, inputs: Files | None, parts: Parts) -> None:
         self._inputs = inputs
-        self._create = create
+        self._parts = parts
+        self._created: list[str] = []
 
     def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
         """The input from a byte on."""
@@ -62,8 +63,15 @@ class LocalStorage:
         return file
 
     def create_output(self, path: str, replication: int) -> OutputFile:
-        """A part; that of an attempt which failed is replaced."""
-        return self._create(path.removeprefix("/"))
+        """A part, or a file of a side output."""
+        name = path.removeprefix("/")
+        self._created.append(name)
+        return self._parts.create(name)
+
+    def discard(self) -> None:
+        """The attempt has failed: another one may write other files."""
+        for name in self._created:
+            self._parts.remove(name)
 
 
 class LocalStep:
@@ -74,13 +82,13 @@ class LocalStep:
         tools: Tools,
         step: StepPlan,
         splits: Sequence[PlacedSplit],
-        create: Create,
+        parts: Parts,
         on_change: Callable[[str], None],
     ) -> None:
         self._tools = tools
         self._step = step
         self._splits = splits
-        self._create = create
+        self._parts = parts
         self._on_change = on_change
         maps = [step.map_task(JOB_ID, index, placed.split) for index, placed in enumerate(splits)]
         reduces = [step.reduce_task(JOB_ID, index) for index in range(step.reduces)]
@@ -138,13 +146,18 @@ class LocalStep:
             inputs = self._splits[task.index].files if isinstance(task, MapTask) else None
             order = RunAttempt(task, self._step.job, self._tools.options.env, "")
             folder = self._tools.attempts / f"{task.step}-{AttemptId.of(task)}"
-            attempt = AttemptRun(order, folder, LocalStorage(inputs, self._create))
+            storage = LocalStorage(inputs, self._parts)
+            attempt = AttemptRun(order, folder, storage)
             for run, place in segments.items():
                 attempt.segments.lies_at(run, place)
-            tools = self._tools
-            self._running[threads.submit(attempt.run, tools.pool, tools.files, tools.runs)] = (
-                attempt
-            )
+            self._running[threads.submit(self._carry_out, attempt, storage)] = attempt
+
+    def _carry_out(self, attempt: AttemptRun, storage: LocalStorage) -> Report:
+        """Run an attempt; one that fails leaves nothing."""
+        report = attempt.run(self._tools.pool, self._tools.files, self._tools.runs)
+        if isinstance(report, AttemptFailed):
+            storage.discard()
+        return report
 
     def _segments_of(self, task: Task) -> dict[AttemptId, Place] | AttemptFailed:
         """Where the segments of a reduce lie; there are none for a map."""

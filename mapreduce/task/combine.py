@@ -10,6 +10,7 @@ from mapreduce.shuffle.keys import canonical, encode, type_of
 from mapreduce.step_class import Step
 from mapreduce.task.failure import bounded_repr, failure_of
 from mapreduce.task.ordering import Ordering
+from mapreduce.task.side import SideKey
 
 
 class Combiner:
@@ -54,6 +55,11 @@ class Combiner:
 
 
 def _check_key(out: Any, key: Any) -> None:
+    if isinstance(out, SideKey):
+        raise ValueError(
+            f"the combiner yields {out!r}: it runs any number of times, so only a mapper or a"
+            " reducer may write to a side output"
+        )
     type_of(out)
     if encode(canonical(out)) != encode(key):
         raise ValueError(

@@ -1,9 +1,9 @@
 """Takes the pairs that user code yields and passes them on in blocks.
 
 Pairs are unzipped into two lists (a list of tuples would cost three times as much) and handed
-on when `room` of them have come together. Room adapts to the size of what came before, so that
-a block stays near BLOCK_BYTES; it depends on the records alone, so every attempt makes the
-same blocks. A generator that never ends is taken in blocks, too.
+on when `room` of them have come together, those for side outputs apart. Room adapts to the size
+of what came before, so that a block stays near BLOCK_BYTES; it depends on the records alone, so
+every attempt makes the same blocks. A generator that never ends is taken in blocks, too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Protocol
+
+from mapreduce.task.side import SideKey, SideOutputs
 
 FIRST_ROOM = 256
 MAX_ROOM = 8_192
@@ -26,10 +28,14 @@ class Sink(Protocol):
 
 
 class Emitter:
-    """Two lists on their way to a sink. `fault` turns user code's exception into ours."""
+    """Two lists on their way to a sink. `fault` turns user code's exception into ours; records
+    for side outputs go to `side`."""
 
-    def __init__(self, sink: Sink, fault: Callable[[BaseException], BaseException]) -> None:
+    def __init__(
+        self, sink: Sink, side: SideOutputs, fault: Callable[[BaseException], BaseException]
+    ) -> None:
         self._sink = sink
+        self._side = side
         self._fault = fault
         self.keys: list[Any] = []
         self.values: list[Any] = []
@@ -69,8 +75,10 @@ class Emitter:
         count = len(self.keys)
         if not count:
             return
-        self.records += count
-        size_bytes = self._sink.add(self.keys, self.values)
+        size_bytes = self._side.take(self.keys, self.values) if SideKey.in_use else 0
+        self.records += len(self.keys)
+        if self.keys:
+            size_bytes += self._sink.add(self.keys, self.values)
         self.keys.clear()
         self.values.clear()
         fitting = BLOCK_BYTES * count // max(size_bytes, 1)

@@ -30,6 +30,7 @@ from mapreduce.task.ordering import ordering_of
 from mapreduce.task.part_writer import PartWriter, output_format
 from mapreduce.task.partitioning import Partitioner
 from mapreduce.task.raw_file import NAME, RawFile, open_local
+from mapreduce.task.side import SideOutputs, dropped_outputs, side_outputs
 
 PROGRESS_RECORDS = 2_000
 """Progress is told after so many input records."""
@@ -40,17 +41,20 @@ def run_map(task: MapTask, job: Job, env: TaskEnv) -> MapOutcome:
     job's code, and what `env` raises for one of the environment."""
     counters = TaskCounters()
     job = job.for_task(counters)
-    step, reader = _reading(task, job)
+    reading = _reading(task, job)
+    side = side_outputs(task, job, env)
     with counting(counters):
         if task.spec.has_reducer:
-            run = _RunSink(task, step, env, counters)
-            _Map(task, step, reader, env, counters).run(run)
+            run = _RunSink(task, reading[0], env, counters)
+            _Map(task, reading, env, counters).run(run, side)
+            side.close(counters)
             return run.finish()
         part = PartWriter(output_format(job, task.is_exact), env.create_output(task.part_name))
-        _Map(task, step, reader, env, counters).run(_PartSink(part))
+        _Map(task, reading, env, counters).run(_PartSink(part), side)
         part.close()
         counters.add("map_output", part.output_bytes, BYTES)
-        return MapOutcome(counters.snapshot(), (), part.output_bytes)
+        size_bytes = part.output_bytes + side.close(counters)
+        return MapOutcome(counters.snapshot(), (), size_bytes)
 
 
 def run_mapper(task: MapTask, job: Job, env: TaskEnv, sink: Sink) -> None:
@@ -58,7 +62,7 @@ def run_mapper(task: MapTask, job: Job, env: TaskEnv, sink: Sink) -> None:
     counters = TaskCounters()
     job = job.for_task(counters)
     with counting(counters):
-        _Map(task, *_reading(task, job), env, counters).run(sink)
+        _Map(task, _reading(task, job), env, counters).run(sink, dropped_outputs())
 
 
 def _reading(task: MapTask, job: Job) -> tuple[Step, InputFormat]:
@@ -74,16 +78,14 @@ class _Map:
     def __init__(
         self,
         task: MapTask,
-        step: Step,
-        reader: InputFormat,
+        reading: tuple[Step, InputFormat],
         env: TaskEnv,
         counters: TaskCounters,
     ) -> None:
         self._task = task
-        self._step = step
+        self._step, self._reader = reading
         self._env = env
         self._counters = counters
-        self._reader = reader
         self._phase = "mapper"
         self._batch: Batch | None = None
         self._number = 0
@@ -92,9 +94,9 @@ class _Map:
         self._emitter: Emitter
         self._records = 0
 
-    def run(self, sink: Sink) -> None:
+    def run(self, sink: Sink, side: SideOutputs) -> None:
         """Initialise, map every record, finish."""
-        self._emitter = Emitter(sink, self._fault)
+        self._emitter = Emitter(sink, side, self._fault)
         self._hook("mapper_init")
         if self._step.mapper_raw is not None:
             self._map_raw(self._step.mapper_raw)

@@ -27,6 +27,7 @@ from mapreduce.task.env import TaskEnv
 from mapreduce.task.failure import bounded_repr, failure_of
 from mapreduce.task.ordering import grouping_of
 from mapreduce.task.part_writer import PartWriter, output_format
+from mapreduce.task.side import SideOutputs, side_outputs
 
 
 def run_reduce(task: ReduceTask, job: Job, env: TaskEnv) -> ReduceOutcome:
@@ -38,15 +39,17 @@ def run_reduce(task: ReduceTask, job: Job, env: TaskEnv) -> ReduceOutcome:
     with counting(counters):
         part = PartWriter(output_format(job, task.is_exact), env.create_output(task.part_name))
         segments = _Segments(task, env, counters, grouping_of(step))
-        _Reduce(step, segments, part).run()
+        side = side_outputs(task, job, env)
+        _Reduce(step, segments, part, side).run()
         part.close()
+        size_bytes = part.output_bytes + side.close(counters)
     segments.check()
     counters.add("reduce_groups", segments.groups.groups, RECORDS)
     counters.add("reduce_input", segments.read, RECORDS)
     counters.add("reduce_output", part.records, RECORDS)
     counters.add("reduce_output", part.output_bytes, BYTES)
     env.progress(segments.read, 1.0, counters.status)
-    return ReduceOutcome(counters.snapshot(), segments.read, part.output_bytes)
+    return ReduceOutcome(counters.snapshot(), segments.read, size_bytes)
 
 
 class _Segments:
@@ -93,7 +96,9 @@ class _Segments:
 class _Reduce:
     """The loop over groups."""
 
-    def __init__(self, step: Step, segments: _Segments, part: PartWriter) -> None:
+    def __init__(
+        self, step: Step, segments: _Segments, part: PartWriter, side: SideOutputs
+    ) -> None:
         self._step = step
         self._reducer: Any = step.reducer
         self._segments = segments
@@ -101,7 +106,7 @@ class _Reduce:
         self._phase = "reducer_init"
         self._group: list[Any] = []
         """The key at work, if any."""
-        self._emitter = Emitter(self, self._fault)
+        self._emitter = Emitter(self, side, self._fault)
 
     def run(self) -> None:
         """Initialise, reduce every group, finish."""

@@ -48,7 +48,7 @@ from mapreduce.wire import (
 from mapreduce.worker.core import WorkerCore
 from mapreduce.worker.master_link import WorkerSettings
 from mapreduce.worker.reports import leaves_run, success_of
-from mapreduce.worker.serving import REPLICAS_BETWEEN_STEPS
+from mapreduce.worker.serving import replication_of
 from mapreduce.worker.work import (
     RUN_PIECE_BYTES,
     DropJob,
@@ -154,10 +154,9 @@ class WorkerMachine:
         else:
             outcome = run_reduce(task, job, env)
         yield Sleep(self._rng.randint(0, TASK_MAX_NS))
-        replicas = 0 if task.is_last else REPLICAS_BETWEEN_STEPS
         for name, data in env.parts.items():
             path = f"{order.folder}/{name}"
-            yield from write_file(self._connection.namenode, path, data, replicas)
+            yield from write_file(self._connection.namenode, path, data, replication_of(task, name))
         if leaves_run(task):
             self.runs[AttemptId.of(task)] = env.run
         return success_of(task, outcome, tuple(env.parts))

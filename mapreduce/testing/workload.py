@@ -9,11 +9,12 @@ parts must be those of the inline runner, byte by byte.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from dfs.client.client import Client
 from dfs.errors import DfsError, Unavailable
 from dfs.limits import MS_NS, SECOND_NS
 from dfs.testing.network import Faults
@@ -89,8 +90,8 @@ class JobWorkload:
                 self._world.run_for(SECOND_NS)
 
     def _compare(self) -> None:
-        expected = self._inline_parts()
-        names = [e.name for e in self._insist(lambda: self._client.list(OUTPUT))]
+        expected = self._inline_files()
+        names = self._insist(lambda: list(_files_below(self._client, OUTPUT)))
         if sorted(names) != sorted(expected):
             self._world.fail(f"the output has {names}, expected {sorted(expected)}")
         for name, content in expected.items():
@@ -98,7 +99,7 @@ class JobWorkload:
             if found != content:
                 self._world.fail(f"{name} differs: {found[:100]!r} for {content[:100]!r}")
 
-    def _inline_parts(self) -> dict[str, bytes]:
+    def _inline_files(self) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as folder:
             inputs = Path(folder, "in")
             inputs.mkdir()
@@ -107,7 +108,8 @@ class JobWorkload:
             output = Path(folder, "out")
             settings = Settings(split_bytes=CHUNK_BYTES)
             inline.run(self._job, [str(inputs)], str(output), settings)
-            return {path.name: path.read_bytes() for path in output.iterdir()}
+            files = [path for path in output.rglob("*") if path.is_file()]
+            return {str(path.relative_to(output)): path.read_bytes() for path in files}
 
     # The faults.
 
@@ -146,3 +148,10 @@ class JobWorkload:
         cluster = self._cluster
         for node in (cluster.namenode, *cluster.datanodes, *cluster.workers):
             self._world.boot(node)
+
+
+def _files_below(client: Client, top: str) -> Iterator[str]:
+    """The files of an output and of its side outputs, as paths in it."""
+    for folder, _, names in client.walk(top):
+        inside = folder.removeprefix(top).removeprefix("/")
+        yield from (f"{inside}/{name}" if inside else name for name in names)

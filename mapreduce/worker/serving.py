@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import BinaryIO, Protocol, TypeAlias, TypeVar
 
 from dfs.errors import BadArgument, DfsError, StorageFault, Unavailable
-from mapreduce.job import MapTask
+from mapreduce.job import MapTask, ReduceTask
+from mapreduce.limits import SIDE_OUTPUTS_MAX
+from mapreduce.side_output import check_file
 from mapreduce.worker.segments import Segments
 from mapreduce.worker.task_messages import (
     READ_BYTES,
@@ -159,13 +161,15 @@ class TaskService:
         return SegmentAt(str(place.path), place.offset), b""
 
     def _create_output(self, question: CreateOutput) -> Answer:
-        if question.name != self._order.task.part_name:
-            raise BadArgument(f"{question.name} is not a part of this task")
+        task, name = self._order.task, question.name
+        check_file(name, task.part_name, task.side_part)
+        if name in self.files or len(self.files) > SIDE_OUTPUTS_MAX:
+            raise BadArgument(f"{name}: a task writes a file once, and at most {SIDE_OUTPUTS_MAX}")
         _check_handle(question.handle, self._outputs)
-        path = f"{self._order.folder}/{question.name}"
-        replication = 0 if self._order.task.is_last else REPLICAS_BETWEEN_STEPS
-        self._outputs[question.handle] = self._storage.create_output(path, replication)
-        self.files.append(question.name)
+        path = f"{self._order.folder}/{name}"
+        made = self._storage.create_output(path, replication_of(task, name))
+        self._outputs[question.handle] = made
+        self.files.append(name)
         return _DONE
 
     def _write_output(self, question: WriteOutput, payload: bytearray) -> None:
@@ -184,6 +188,12 @@ class TaskService:
         _get(self._outputs, question.handle).close()
         del self._outputs[question.handle]
         return _DONE
+
+
+def replication_of(task: MapTask | ReduceTask, name: str) -> int:
+    """How many replicas a file of a task gets, 0: the cluster's default."""
+    is_between = name == task.part_name and not task.is_last
+    return REPLICAS_BETWEEN_STEPS if is_between else 0
 
 
 def _check_handle(handle: int, files: dict[int, BinaryIO] | dict[int, OutputFile]) -> None:

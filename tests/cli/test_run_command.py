@@ -136,6 +136,23 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     assert said in ended.err
 
 
+def test_what_is_sent_to_side_outputs_needs_an_output(text: str, tmp_path: Path) -> None:
+    job = tmp_path / "errors.py"
+    job.write_text(
+        "import mapreduce as mr\n"
+        "def mapper(key, line):\n"
+        "    yield line, 1\n"
+        "    yield mr.to('errors', line)\n",
+        encoding="utf-8",
+    )
+    done = inline(str(job), text)
+    assert done.stdout == "a b A\t1\nccc b\t1\n"
+    assert done.stderr == "minimr: 2 records for 'errors' dropped: name an output with -o\n"
+    done = inline(str(job), text, "-o", str(tmp_path / "out"))
+    assert (done.returncode, "dropped" in done.stderr) == (0, False)
+    assert (tmp_path / "out/errors/part-m-00000").read_text("utf-8") == "a b A\nccc b\n"
+
+
 def test_missing_inputs_and_files(shell: Shell, job: str, tmp_path: Path) -> None:
     assert shell.minimr("run", job).code == 2
     assert shell.minimr("run", str(tmp_path / "none.py"), "x").code == 3

@@ -108,6 +108,20 @@ def inputs(folder: Path) -> list[str]:
     return [f"{key}\t{n}" for key, n in found.items()]
 
 
+def sides(folder: Path) -> list[str]:
+    found, sizes = [], collections.Counter[int]()
+    for name in ALL_LINES:
+        at = 0
+        for line in (folder / name).read_text("utf-8").splitlines():
+            if line:
+                sizes[len(line)] += 1
+            else:
+                found.append(json.dumps([None, at]))
+            at += len(line.encode()) + 1
+    found += [json.dumps([size, None]) for size in sizes if size > 30]
+    return [*found, *(json.dumps([size, count]) for size, count in sizes.items())]
+
+
 def case(name: str, inputs: tuple[str, ...], expected: Any, **how: Any) -> Case:
     """A case of ``jobs.py``."""
     return Case(f"tests/conformance/jobs.py:{name}", inputs, expected, **how)
@@ -125,4 +139,5 @@ JOBS = (
     case("Members", ("first.zip", "second.zip"), members),
     case("Chain", ALL_LINES, chain),
     case("Inputs", ("words-1.txt", "numbers.tsv", "words-2.txt"), inputs),
+    case("Sides", ALL_LINES, sides),
 )

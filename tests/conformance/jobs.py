@@ -227,3 +227,34 @@ class Inputs(mr.Job):
 
     def reducer(self, key: str, values: Iterator[int]) -> Pairs:
         yield key, sum(values)
+
+
+class Sides(mr.Job):
+    """Two steps whose maps and reduces also write to side outputs."""
+
+    partitions = 3
+    output_format = mr.JSONLines
+
+    def steps(self) -> list[mr.Step]:
+        return [
+            mr.Step(mapper=self.lengths, reducer=self.counted),
+            mr.Step(mapper=self.parity, reducer=self.summed, partitions=2),
+        ]
+
+    def lengths(self, key: tuple[str, int], line: str) -> Pairs:
+        if not line:
+            yield mr.to("empty", key[1])
+        else:
+            yield len(line), 1
+
+    def counted(self, length: int, ones: Iterator[int]) -> Pairs:
+        yield length, sum(ones)
+        if length > 30:
+            yield mr.to("long lines", length, None)
+
+    def parity(self, length: int, count: int) -> Pairs:
+        yield length % 2, (length, count)
+
+    def summed(self, odd: int, pairs: Iterator[tuple[int, int]]) -> Pairs:
+        for length, count in sorted(pairs):
+            yield mr.to("odd" if odd else "even", length, count)

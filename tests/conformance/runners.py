@@ -2,9 +2,9 @@
 
 A runner is a function that is given the folder of the inputs and an empty folder to work in; it
 starts what the engine needs, yields a function from a `Case` to the files of its output (name and
-bytes, `_SUCCESS` included), and stops what it started. To add one, write such a function here and
-name it in `RUNNERS`: each case is run by it then, and must give the bytes that `inline` gives,
-file by file. That holds if the engine
+bytes, `_SUCCESS` and files of side outputs included), and stops what it started. To add one, write
+such a function here and name it in `RUNNERS`: each case is run by it then, and must give the bytes
+that `inline` gives, file by file. That holds if the engine
 
 * makes the splits of `mapreduce.splits.plan_splits` and the tasks of `mapreduce.plan.plan_of`,
 * gives jobs the paths of the inputs that they have in the folder (grep prints them),
@@ -60,14 +60,16 @@ RUNNERS: dict[str, Runner] = {"inline": inline, "local": local, "cluster": clust
 
 def _run_here(case: Case, inputs: Path, output: Path, runner: str) -> dict[str, bytes]:
     _run(case, inputs, str(output), runner)
-    return {path.name: path.read_bytes() for path in output.iterdir()}
+    files = [path for path in output.rglob("*") if path.is_file()]
+    return {str(path.relative_to(output)): path.read_bytes() for path in files}
 
 
 def _run_on_cluster(case: Case, inputs: Path) -> dict[str, bytes]:
     output = f"/out/{case.name}"
     _run(case, inputs, output, "cluster")
     with dfs.connect() as fs:
-        return {entry.name: fs.read_bytes(entry.path) for entry in fs.list(output)}
+        files = [f"{folder}/{name}" for folder, _, names in fs.walk(output) for name in names]
+        return {path.removeprefix(f"{output}/"): fs.read_bytes(path) for path in files}
 
 
 def _run(case: Case, inputs: Path, output: str, runner: str) -> None:

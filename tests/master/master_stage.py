@@ -168,10 +168,10 @@ class Stage:
     def ask_inode(self, path: str) -> int:
         return self.ask(m.Stat(path), m.Found).entry.inode
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, recursive: bool = False) -> None:
         self.sequence += 1
         session, ack = self.sessions[ANNA], self.sequence
-        self.ask(m.Remove(session, self.sequence, ack, path), Message)
+        self.ask(m.Remove(session, self.sequence, ack, path, recursive), Message)
 
     # -- jobs
 
@@ -250,13 +250,17 @@ class Stage:
         self.orders = [s for s in self.orders if not isinstance(s.message, kinds)]
         return found
 
-    def succeed(self, worker: str, order: Any, records: int = 3) -> Message:
-        """A worker does what it was told, and says so."""
+    def succeed(
+        self, worker: str, order: Any, records: int = 3, side: tuple[str, ...] = ()
+    ) -> Message:
+        """A worker does what it was told, and says so; ``side`` are files of side outputs."""
         ident = w.AttemptId.of(order.task)
         files: tuple[str, ...] = ()
         if isinstance(order, w.LaunchReduce) or not order.task.spec.has_reducer:
             files = (part_name(order.task.spec, order.task.index),)
-            self.put(f"{order.folder}/{files[0]}", self.part, Peer(Role.WORKER, worker))
+        files += side
+        for name in files:
+            self.put(f"{order.folder}/{name}", self.part, Peer(Role.WORKER, worker))
         counters = {"user": {"words": 1}}
         return self.tell(worker, w.AttemptSucceeded(ident, counters, records, records, 4, files))
 

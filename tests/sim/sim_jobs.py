@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import mapreduce as mr
 
@@ -37,7 +38,8 @@ def text(rng: Random, size_bytes: int) -> bytes:
 
 
 class MostFrequent(mr.Job):
-    """Counts words, then sorts them by how frequent they are, in two steps."""
+    """Counts words, then sorts them by how frequent they are, in two steps; words that end in 7
+    and rare ones go to side outputs as well."""
 
     partitions = 3
 
@@ -47,9 +49,11 @@ class MostFrequent(mr.Job):
             mr.Step(mapper=self.by_count, reducer=self.listed, partitions=2),
         ]
 
-    def words(self, key: object, line: str) -> Iterator[tuple[str, int]]:
+    def words(self, key: object, line: str) -> Iterator[tuple[Any, Any]]:
         for word in line.split():
             yield word, 1
+            if word.endswith("7"):
+                yield mr.to("sevens", word)
 
     def add(self, word: str, counts: Iterator[int]) -> Iterator[tuple[str, int]]:
         yield word, sum(counts)
@@ -57,6 +61,8 @@ class MostFrequent(mr.Job):
     def by_count(self, word: str, count: int) -> Iterator[tuple[int, str]]:
         yield -count, word
 
-    def listed(self, count: int, words: Iterator[str]) -> Iterator[tuple[int, str]]:
+    def listed(self, count: int, words: Iterator[str]) -> Iterator[tuple[Any, Any]]:
         for word in sorted(words):
             yield -count, word
+            if count == -1:
+                yield mr.to("rare", word, count)

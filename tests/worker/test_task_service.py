@@ -6,12 +6,14 @@ import io
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 import pytest
 
 from dfs.errors import BadArgument, Corrupt, StorageFault, Unavailable
 from mapreduce.job import FileSplit, JobSpec, MapTask, StepSpec
+from mapreduce.limits import SIDE_OUTPUTS_MAX
 from mapreduce.worker.segments import Segments
-from mapreduce.worker.serving import TaskService
+from mapreduce.worker.serving import TaskService, replication_of
 from mapreduce.worker.task_messages import (
     CloseInput,
     CloseOutput,
@@ -136,6 +138,25 @@ def test_a_part_is_there_when_it_was_closed(service: TaskService, storage: OneFi
     output = storage.outputs["/.jobs/a/part-m-00000"]
     assert (output.content, output.state) == (b"abcde", "closed")
     assert service.files == ["part-m-00000"]
+
+
+def test_side_outputs_are_few_and_of_the_task(service: TaskService, storage: OneFile) -> None:
+    for n in range(SIDE_OUTPUTS_MAX + 1):
+        name = f"{n}/part-m-00000" if n else "part-m-00000"
+        assert ask(service, CreateOutput(n, name)) == Done()
+        assert ask(service, CloseOutput(n)) == Done()
+    assert storage.outputs["/.jobs/a/7/part-m-00000"].state == "closed"
+    assert "at most 32" in refused(service, CreateOutput(99, "more/part-m-00000"))
+    assert "a file once" in refused(service, CreateOutput(99, "7/part-m-00000"))
+    for wrong in ("a/part-m-00001", "a/part-r-00000", "../part-m-00000", "_a/part-m-00000"):
+        assert "not a part of" in refused(service, CreateOutput(99, wrong))
+
+
+def test_only_what_lies_between_steps_has_one_replica() -> None:
+    first = msgspec.structs.replace(TASK, is_last=False)
+    assert replication_of(first, "part-m-00000") == 1
+    assert replication_of(first, "errors/step-1-part-m-00000") == 0
+    assert replication_of(TASK, "part-m-00000") == 0
 
 
 @pytest.mark.parametrize(
