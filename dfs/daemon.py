@@ -5,7 +5,8 @@
   would stop everything for as long as it takes to look through it;
 * log lines on stderr, each with the time and the process's id;
 * a pid file while it serves;
-* SIGTERM and SIGINT end the loop after the step it is in, everything is closed, exit 0;
+* SIGTERM and SIGINT end the loop after the step it is in, or after a bounded time in which it
+  parts (a second one ends that too); everything is closed, exit 0;
 * an error that people can act on is one line, anything else a traceback; both end the process.
 """
 

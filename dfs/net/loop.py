@@ -3,6 +3,9 @@
 The loop decides nothing. It hands what arrived to the step, at most a bounded batch
 at a time, and carries out the actions that the step releases. An exception that
 comes out of the step means that the process must end, and goes through.
+
+One who has work to hand over may *part*: told to stop, its loop turns until it has parted, or
+until it is told again.
 """
 
 from __future__ import annotations
@@ -45,6 +48,16 @@ class WorkPool(Protocol):
         """What has ended."""
 
 
+class Parting(Protocol):
+    """A core that has something to do before its process ends. It takes a bounded time."""
+
+    def part(self, now: Now) -> list[Action]:
+        """The process is to end: begin to part."""
+
+    def has_parted(self, now: Now) -> bool:
+        """May it end now? Asked after each turn."""
+
+
 def read_clock() -> Now:
     """The time of this machine."""
     return Now(time.monotonic_ns(), time.time_ns())
@@ -66,16 +79,27 @@ class Loop:
         self._pool = pool
         self._log = log
         self._clock = clock
-        self._stopping = False
+        self._parting: Parting | None = None
+        self._stops = 0
+
+    def let_part(self, parting: Parting) -> None:
+        """Have this core part when the loop is told to stop."""
+        self._parting = parting
 
     def run(self) -> None:
-        """Turn until ``stop``."""
-        while not self._stopping:
+        """Turn until ``stop``, and then until whoever wants to has parted."""
+        while not self._stops:
+            self.turn()
+        if self._parting is None:
+            return
+        self._carry_out_all(self._parting.part(self._clock()))
+        while self._stops == 1 and not self._parting.has_parted(self._clock()):
             self.turn()
 
     def stop(self) -> None:
-        """End ``run`` after the turn it is in. From any thread or a signal handler."""
-        self._stopping = True
+        """End ``run`` after the turn it is in; the second time also if somebody has not parted.
+        From any thread or a signal handler."""
+        self._stops += 1
         self._transport.wake()
 
     def turn(self) -> None:
@@ -85,7 +109,10 @@ class Loop:
         events = self._transport.poll(timeout_ns)
         if self._pool is not None:
             events += self._pool.take_done(STEP_MAX_EVENTS)
-        for action in self._step.run(events, self._clock()):
+        self._carry_out_all(self._step.run(events, self._clock()))
+
+    def _carry_out_all(self, actions: list[Action]) -> None:
+        for action in actions:
             self._carry_out(action)
 
     def _carry_out(self, action: Action) -> None:

@@ -144,6 +144,13 @@ class WorkerDisconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerDrains:
+    """A worker will end soon: it takes nothing more, and goes on with what it runs and holds."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLeft:
     """A worker ends; what it runs and holds goes with it."""
 
@@ -196,6 +203,7 @@ Event: TypeAlias = (
     | RunsAnnounced
     | Heartbeat
     | WorkerDisconnected
+    | WorkerDrains
     | WorkerLeft
     | AttemptSucceeded
     | AttemptFailed

@@ -86,6 +86,14 @@ def worker_disconnected(state: State, name: str) -> list[Action]:
     return []
 
 
+def worker_drains(state: State, name: str) -> list[Action]:
+    """A worker is about to leave: it gets nothing more, and keeps what it has meanwhile."""
+    worker = state.workers[name]
+    worker.leaving = True
+    state.note_worker(worker)
+    return []
+
+
 def worker_left(state: State, event: ev.WorkerLeft, now_ns: int) -> list[Action]:
     """A worker said goodbye: nobody waits for it."""
     worker = state.workers[event.worker]

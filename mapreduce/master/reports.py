@@ -129,7 +129,11 @@ def _task_report(name: str, row: TaskRow, task: Task | None) -> TaskReport:
 
 def worker_report(worker: Worker, address: WorkerAddress, usable: bool, why: str) -> WorkerReport:
     """A worker; ``why`` it gets less work than it could."""
-    state = "live" if usable else "left" if worker.leaving else "dead" if worker.dead else "stale"
+    state = "live" if usable else "stale"
+    if worker.leaving:
+        state = "left" if worker.dead else "draining"
+    elif worker.dead:
+        state = "dead"
     running = tuple(f"{attempt.job} {attempt}" for attempt in worker.running)
     return WorkerReport(
         worker.name, state, worker.node, worker.slots, running, address.endpoints, why, address.host

@@ -27,8 +27,9 @@ that names the attempt renews it for ``ATTEMPT_LEASE_NS``, and without it the at
 Its *task timeout* is about progress: the worker, which sees it at first hand, stops an attempt that
 says nothing new for so long and reports the failure. A worker that is silent for ``stale_ns`` gets
 no work; after ``dead_ns`` its attempts are lost, and so are its map outputs where a reduce still
-needs them. One that says goodbye loses both at once. A worker that registers anew loses at once
-what it does not name any more. After a restart of the master, workers that hold committed runs
+needs them. One that drains gets no work and goes on with what it has for a few seconds; one that
+says goodbye loses both at once. A worker that registers anew loses at once what it does not name
+any more. After a restart of the master, workers that hold committed runs
 have ``dead_ns`` to come back, and started tasks wait a little for their attempts to be adopted.
 
 A task that is slow may get a backup attempt (``backup``). The first of both to succeed is
@@ -111,6 +112,8 @@ class Scheduler:
                 return self._heartbeat(event, now_ns)
             case ev.WorkerDisconnected():
                 return presence.worker_disconnected(self.state, event.worker)
+            case ev.WorkerDrains():
+                return presence.worker_drains(self.state, event.worker)
             case ev.WorkerLeft():
                 return presence.worker_left(self.state, event, now_ns)
             case ev.TaskKilled():

@@ -37,6 +37,7 @@ from mapreduce.wire import (
     RunsLost,
     TaskKind,
     WorkerAddress,
+    WorkerDrains,
     WorkerHeartbeat,
     WorkerLeaves,
     WorkerRegistered,
@@ -51,6 +52,7 @@ WORDS: frozenset[type[Message]] = frozenset(
         AttemptFailed,
         RunsLost,
         FindRuns,
+        WorkerDrains,
         WorkerLeaves,
     }
 )
@@ -72,6 +74,10 @@ def hear(turn: Turn, origin: Origin, message: Message, heartbeat_ns: int) -> Mes
         case WorkerHeartbeat():
             rack = turn.parts.storage.rack(worker.node)
             turn.schedule(ev.Heartbeat(name, message.attempts, rack))
+            return Ok()
+        case WorkerDrains():
+            turn.note(f"{name} drains: it gets no work and will leave")
+            turn.schedule(ev.WorkerDrains(name))
             return Ok()
         case WorkerLeaves():
             turn.note(f"{name} leaves")

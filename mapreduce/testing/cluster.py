@@ -53,7 +53,10 @@ class JobCluster(StorageCluster):
     ) -> None:
         files = Files(replication=min(nodes, 3))
         super().__init__(seed, nodes, replay=replay, namenode=MasterMachine(files))
-        self.workers = []
-        for number in range(1, nodes + 1):
-            machine = WorkerMachine(self.world, number, 1, jobs)
-            self.workers.append(self.world.add(machine.peer, machine.endpoints, machine))
+        self.worker_machines = [
+            WorkerMachine(self.world, number, 1, jobs) for number in range(1, nodes + 1)
+        ]
+        self.workers = [
+            self.world.add(machine.peer, machine.endpoints, machine)
+            for machine in self.worker_machines
+        ]

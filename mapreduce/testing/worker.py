@@ -66,6 +66,8 @@ from mapreduce.worker.work import (
 
 TASK_MAX_NS = 2000 * MS_NS
 SEGMENTS_LOOK_NS = 10 * MS_NS
+TURN_NS = 10 * MS_NS
+"""How often a process that parts is asked whether it has."""
 
 Report = AttemptSucceeded | AttemptFailed
 
@@ -99,12 +101,30 @@ class WorkerMachine:
         settings = ClientSettings(CLUSTER, NAMENODE_ENDPOINTS, host)
         self._connection = SimulatedConnection(world, f"client-of-{name}", settings)
         self._running: dict[AttemptId, _Running] = {}
+        self._core = WorkerCore(self._settings)
         self.runs: dict[AttemptId, bytes] = {}
 
     def boot(self, now: Now) -> Process:
         """A new process; see ``dfs.testing.world.Machine``."""
-        step = _TaskStep(PlainStep(WorkerCore(self._settings)), self._begin)
-        return Process(step, self._execute)
+        self._core = WorkerCore(self._settings)
+        return Process(_TaskStep(PlainStep(self._core), self._begin), self._execute)
+
+    def stop(self, when_gone: Callable[[], None]) -> None:
+        """Tell the process to end, as SIGTERM does, let it part, and say when it has."""
+        node = self._world.nodes[self.peer]
+        core, boots = self._core, node.boots
+
+        def look() -> None:
+            assert node.process is not None and node.boots == boots, f"{self.peer} parts"
+            if not core.has_parted(self._world.now):
+                self._world.after(TURN_NS, look)
+                return
+            self._world.inject(node, lambda now: core.goodbye())
+            self._world.kill(node)
+            when_gone()
+
+        self._world.inject(node, core.part)
+        look()
 
     def lose_process(self) -> None:
         """The tasks die with their worker."""

@@ -1,8 +1,9 @@
 """One job on a simulated cluster under random faults, judged by the inline runner.
 
 Faults keep within what the cluster promises to survive: one node (datanode, worker, or both, as
-one machine) down at a time and the namenode at any time, with or without power, over a network
-that loses, doubles and delays. They stop after a drawn time; then the job must succeed, and its
+one machine) down at a time and the namenode at any time, with or without power; or one process
+that stands still for a while; or a worker that is told to end and leaves; over a network that
+loses, doubles and delays. They stop after a drawn time; then the job must succeed, and its
 parts must be those of the inline runner, byte by byte.
 """
 
@@ -132,13 +133,25 @@ class JobWorkload:
         struck: list[Node] = self._rng.choice(
             ([worker], [worker], [datanode], [worker, datanode], [self._cluster.namenode])
         )
-        for node in struck:
-            self._world.kill(node, power=self._rng.random() < 0.5)
         down_ns = self._rng.randint(10, self._rng.choice((100, 2000, 25_000))) * MS_NS
-        self._world.after(down_ns, lambda: self._recover(struck))
+        how = self._rng.choice(("kill", "kill", "pause", "leave"))
+
+        def recover_later() -> None:
+            self._world.after(down_ns, lambda: self._recover(struck))
+
+        if how == "leave" and struck == [worker]:
+            self._cluster.worker_machines[number].stop(recover_later)
+            return
+        for node in struck:
+            if how == "pause" and len(struck) == 1:
+                self._world.pause(node)
+            else:
+                self._world.kill(node, power=self._rng.random() < 0.5)
+        recover_later()
 
     def _recover(self, nodes: list[Node]) -> None:
         for node in nodes:
+            self._world.resume(node)
             self._world.boot(node)
         self._plan_fault()
 
@@ -147,6 +160,7 @@ class JobWorkload:
         self._world.network.faults = Faults()
         cluster = self._cluster
         for node in (cluster.namenode, *cluster.datanodes, *cluster.workers):
+            self._world.resume(node)
             self._world.boot(node)
 
 

@@ -213,8 +213,8 @@ class TaskReport(msgspec.Struct, frozen=True):
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """A worker as people see it. ``state``: live, stale, dead, left. ``avoided`` says why and for
-    how long it gets nothing, of all jobs or of some."""
+    """A worker as people see it. ``state``: live, stale, dead, draining, left. ``avoided`` says why
+    and for how long it gets nothing, of all jobs or of some."""
 
     worker: str
     state: str

@@ -73,6 +73,15 @@ class WorkerHeartbeat(Message, frozen=True):
     attempts: tuple[AttemptProgress, ...]
 
 
+@message(1063)
+class WorkerDrains(Message, frozen=True):
+    """A worker will leave within seconds: it is given nothing more. What it runs goes on and what
+    it holds is served until it leaves.
+
+    Sent by: worker. Answered by: Ok, or NotFound: register again.
+    """
+
+
 @message(1070)
 class WorkerLeaves(Message, frozen=True):
     """A worker ends now: what it runs and holds goes with it, so nobody need wait for it.

@@ -6,6 +6,7 @@
 ``Fetcher``     the segments that running reduces still lack
 ``Holdings``    runs held here, and serving them
 ``Printed``     serving what attempts printed
+``Departure``   how long it stays when it was told to end
 ==============  ====================================================================
 
 Rules of the file:
@@ -59,9 +60,10 @@ from mapreduce.wire import (
 )
 from mapreduce.worker.attempts import Attempts, Sampled
 from mapreduce.worker.chores import Chore, Numbers
+from mapreduce.worker.departure import Departure
 from mapreduce.worker.fetcher import Fetcher, ReadToken, StoreToken
 from mapreduce.worker.holdings import Holdings, Serving
-from mapreduce.worker.master_link import NAMENODE, MasterLink, WorkerSettings
+from mapreduce.worker.master_link import NAMENODE, LinkState, MasterLink, WorkerSettings
 from mapreduce.worker.printed import Printed, Printing
 from mapreduce.worker.work import DropJob, DropRun, FindHeldRuns
 
@@ -89,6 +91,7 @@ class WorkerCore:
         self._fetcher = Fetcher(settings, self._numbers)
         self._holdings = Holdings(settings.name, self._numbers)
         self._printed = Printed(settings.name, self._numbers)
+        self._departure = Departure()
         self._booted = False
         self._ready = False
         self._tick_ns = 0
@@ -144,8 +147,24 @@ class WorkerCore:
             actions += self._link.report(report, now_ns)
         return actions + notes
 
+    # The end.
+
+    def part(self, now: Now) -> list[Action]:
+        """The process is to end: take nothing new, and stay for as long as that is of use."""
+        self._departure.begin(now.mono_ns)
+        return self._link.drain()
+
+    def has_parted(self, now: Now) -> bool:
+        """May the process end?"""
+        return self._departure.is_over(
+            is_up=self._link.state is LinkState.UP,
+            is_busy=bool(self._alive()),
+            holds_runs=bool(self._holdings.all()),
+            now_ns=now.mono_ns,
+        )
+
     def goodbye(self) -> list[Action]:
-        """What to say before the process ends."""
+        """What to say when the process ends."""
         return self._link.goodbye()
 
     def _alive(self) -> list[AttemptProgress]:
@@ -165,6 +184,7 @@ class WorkerCore:
             case LaunchMap() | LaunchReduce() | KillAttempt() | ForgetJob():
                 return self._ordered(origin, message, now_ns)
             case FetchRun():
+                self._departure.fetched(now_ns)
                 return self._holdings.serve(origin, message)
             case ReadTaskLog():
                 return self._printed.serve(origin, message)

@@ -6,7 +6,7 @@ dropped at once, so that whoever asks next is told that it is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dfs.errors import Corrupt, NotFound, Unavailable
@@ -42,7 +42,7 @@ class Holdings:
     def __contains__(self, run: AttemptId) -> bool:
         return run in self._runs
 
-    def all(self) -> Iterable[RunHeld]:
+    def all(self) -> Collection[RunHeld]:
         """Every run held."""
         return self._runs.values()
 

@@ -35,6 +35,7 @@ from mapreduce.wire import (
     RegisterWorker,
     RunHeld,
     RunsLost,
+    WorkerDrains,
     WorkerHeartbeat,
     WorkerLeaves,
     WorkerRegistered,
@@ -151,6 +152,10 @@ class MasterLink:
         was_up = self.state is LinkState.UP
         self._down(now_ns)
         return [Note(f"lost the namenode: {reason}")] if was_up else []
+
+    def drain(self) -> list[Action]:
+        """This worker will end soon: the master should give it nothing more."""
+        return [self._ask(WorkerDrains())] if self.state is LinkState.UP else []
 
     def goodbye(self) -> list[Action]:
         """This worker ends: the master need not wait until it is silent."""

@@ -72,6 +72,7 @@ class Worker:
         )
         self._core = WorkerCore(settings)
         self.loop = Loop(PlainStep(self._core), self._transport, self._pool, log)
+        self.loop.let_part(self._core)
         self.wake_fd = self._transport.wake_fd
         log(f"{slots} slots; listening on {' and '.join(settings.endpoints)}")
 

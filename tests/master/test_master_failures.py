@@ -130,6 +130,29 @@ def test_a_worker_that_leaves_is_waited_for_by_nobody(stage: Stage) -> None:
         stage.succeed("w1", order)
 
 
+def test_a_worker_that_drains_keeps_what_it_has_and_gets_nothing(stage: Stage) -> None:
+    stage.join("w1", slots=2)
+    stage.join("w2")
+    stage.submit(maps=3)
+    orders = stage.take_orders(*ATTEMPTS)
+    (done, _), (elsewhere,) = ([o for name, o in orders if name == who] for who in ("w1", "w2"))
+    assert stage.tell("w1", w.WorkerDrains()) == Ok()
+    assert stage.succeed("w1", done) == Ok()
+    assert stage.take_orders(*ATTEMPTS) == [], "nobody else has room"
+    assert stage.report().maps == w.TaskCounts(3, 1, 2, 0)
+    first, second = stage.ask(w.ListWorkers(), w.WorkerList).workers
+    assert (first.state, second.state) == ("draining", "live")
+    places = stage.tell("w2", w.FindRuns("j-20261121-0001", 0))
+    assert isinstance(places, w.RunLocations)
+    assert [address.worker for address in places.workers] == ["w1"], "its output can be fetched"
+    assert stage.tell("w1", w.WorkerLeaves()) == Ok()
+    stage.succeed("w2", elsewhere)
+    stage.run_all()
+    assert stage.report().maps == w.TaskCounts(3, 3, 0, 0), "and nothing has failed"
+    stage.join("w1")
+    assert stage.ask(w.ListWorkers(), w.WorkerList).workers[0].state == "live"
+
+
 def test_the_report_says_why_a_worker_is_avoided(stage: Stage) -> None:
     stage.join("w1")
     stage.join("w2")

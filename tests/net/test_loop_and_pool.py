@@ -122,6 +122,35 @@ def test_stop_ends_the_run_after_a_turn_and_wakes_the_wait() -> None:
     assert (len(net.waits), net.wakes) == (1, 1)
 
 
+class Parts:
+    """Parts for so many turns, and says so at first."""
+
+    def __init__(self, turns: int) -> None:
+        self.turns = turns
+
+    def part(self, now: Now) -> list[Action]:
+        return [Note("it parts")]
+
+    def has_parted(self, now: Now) -> bool:
+        self.turns -= 1
+        return self.turns < 0
+
+
+@pytest.mark.parametrize(("turns", "stops_at"), [(3, "nothing"), (1000, "it parts")])
+def test_who_parts_is_waited_for_unless_it_is_told_again(turns: int, stops_at: str) -> None:
+    notes: list[str] = []
+
+    def log(text: str) -> None:
+        notes.append(text)
+        if text == stops_at or len(notes) == 1:
+            loop.stop()
+
+    loop = Loop(Answers(Note("x")), Net(), None, log)
+    loop.let_part(Parts(turns))
+    loop.run()
+    assert notes == ["x", "it parts", *(["x"] * 3 if turns == 3 else [])]
+
+
 def test_an_error_of_the_step_goes_through_and_nothing_is_sent() -> None:
     class Broken(Answers):
         def run(self, events: list[Event], now: Now) -> list[Action]:

@@ -27,9 +27,12 @@ from mapreduce.wire import (
     KillAttempt,
     RegisterWorker,
     RunHeld,
+    WorkerDrains,
     WorkerHeartbeat,
+    WorkerLeaves,
     WorkerRegistered,
 )
+from mapreduce.worker.departure import DEPARTURE_MAX_NS, FETCHES_OVER_NS
 from mapreduce.worker.master_link import NAMENODE
 from mapreduce.worker.work import (
     DropJob,
@@ -287,3 +290,59 @@ def test_a_reduce_that_waits_for_segments_does_not_time_out(bench: Bench) -> Non
     bench.wait(100 * SECOND_NS)
     assert bench.take(StopAttempt) == []
     assert len(bench.take(FindRuns)) > 10
+
+
+# The end.
+
+
+def part(bench: Bench) -> None:
+    """The process is told to end."""
+    bench.actions += bench.core.part(bench.now)
+    assert bench.take(WorkerDrains) == [WorkerDrains()]
+
+
+def test_a_worker_without_work_leaves_at_once(bench: Bench) -> None:
+    part(bench)
+    assert bench.core.has_parted(bench.now)
+    bench.actions += bench.core.goodbye()
+    assert bench.take(WorkerLeaves) == [WorkerLeaves()]
+
+
+def test_a_worker_that_leaves_ends_what_it_runs_and_reports_it(bench: Bench) -> None:
+    bench.master(launch_map())
+    part(bench)
+    assert not bench.core.has_parted(bench.now)
+    bench.done(RunAttempt, succeeded(map_attempt()))
+    bench.wait(2 * FETCHES_OVER_NS)
+    assert not bench.core.has_parted(bench.now), "the report has no answer"
+    bench.answer(AttemptSucceeded, Ok())
+    assert bench.core.has_parted(bench.now)
+
+
+def test_a_worker_does_not_stay_for_what_takes_long(bench: Bench) -> None:
+    bench.master(launch_map())
+    part(bench)
+    bench.wait(DEPARTURE_MAX_NS - 1)
+    assert not bench.core.has_parted(bench.now)
+    bench.wait(1)
+    assert bench.core.has_parted(bench.now)
+
+
+def test_a_worker_stays_while_somebody_fetches_from_it() -> None:
+    bench = Bench().boot(RunHeld(map_attempt(), 10)).register()
+    part(bench)
+    bench.wait(FETCHES_OVER_NS // 2)
+    bench.hear(OTHER, FetchRun(map_attempt(), 0), 9)
+    bench.wait(FETCHES_OVER_NS // 2)
+    assert not bench.core.has_parted(bench.now)
+    bench.wait(FETCHES_OVER_NS // 2)
+    assert bench.core.has_parted(bench.now)
+
+
+def test_a_worker_that_cannot_tell_its_master_leaves_at_once(bench: Bench) -> None:
+    bench.master(launch_map())
+    part(bench)
+    bench.actions += bench.core.handle(LinkLost(NAMENODE, 1, "reset"), bench.now)
+    assert bench.core.has_parted(bench.now)
+    assert bench.core.goodbye() == []
+    assert bench.core.part(bench.now) == []
