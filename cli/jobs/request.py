@@ -31,6 +31,7 @@ class Request:
     name: str | None
     max_attempts: int | None
     task_timeout_ns: int | None
+    task_memory_bytes: int | None
     speculative: bool | None
     detach: bool
     progress: str

@@ -84,6 +84,7 @@ def command(context: click.Context, call: Invocation, /, **options: Any) -> None
         name=options["name"],
         max_attempts=options["max_attempts"],
         task_timeout_ns=options["task_timeout"],
+        task_memory_bytes=options["task_memory"],
         speculative=options["speculative"],
         detach=options["detach"],
         progress=options["progress"],
@@ -115,8 +116,6 @@ def _runner(call: Invocation, given: str | None) -> str:
 def _refuse_unbuilt(options: dict[str, Any]) -> None:
     if options["files"]:
         raise BadArgument("--files is not built yet: put the file into the DFS and read it there")
-    if options["task_memory"]:
-        raise BadArgument("--task-memory is not built yet: the memory of tasks is not limited")
 
 
 def _run_inline(call: Invocation, job: Job, request: Request) -> None:
@@ -129,6 +128,7 @@ def _run_inline(call: Invocation, job: Job, request: Request) -> None:
         "--name": request.name,
         "--max-attempts": request.max_attempts,
         "--task-timeout": request.task_timeout_ns,
+        "--task-memory": request.task_memory_bytes,
         "--speculative": request.speculative,
     }
     for option, value in only_cluster.items():

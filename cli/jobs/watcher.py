@@ -21,6 +21,7 @@ def submission_of(request: Request) -> Submission:
     options = JobOptions(
         max_attempts=request.max_attempts or defaults.max_attempts,
         task_timeout_ns=request.task_timeout_ns or defaults.task_timeout_ns,
+        task_memory_bytes=request.task_memory_bytes or defaults.task_memory_bytes,
         env=request.env,
         speculative=request.speculative is not False,
     )

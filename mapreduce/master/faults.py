@@ -16,7 +16,15 @@ from mapreduce.master.job import Job
 from mapreduce.master.task import Task
 from mapreduce.wire import FailureKind
 
-COUNTED = frozenset({FailureKind.USER, FailureKind.CRASH, FailureKind.MEMORY, FailureKind.TIMEOUT})
+COUNTED = frozenset(
+    {
+        FailureKind.USER,
+        FailureKind.CRASH,
+        FailureKind.MEMORY,
+        FailureKind.SCRATCH,
+        FailureKind.TIMEOUT,
+    }
+)
 
 
 def first_error(event: AttemptFailed) -> str:

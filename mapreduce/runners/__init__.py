@@ -39,7 +39,7 @@ def run(
     settings: Mapping[str, str | int],
 ) -> Result:
     """Run a job and wait; raises JobFailed, or what is wrong with the arguments."""
-    from mapreduce.worker.task_child import TAG_VARIABLE
+    from mapreduce.worker.process_tree import TAG_VARIABLE
 
     if TAG_VARIABLE in os.environ:
         raise BadArgument(

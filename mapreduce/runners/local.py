@@ -55,6 +55,7 @@ from mapreduce.wire import JobEvent, JobNews, JobReport, JobState, Locality, Tas
 from mapreduce.worker.job_files import JobFiles
 from mapreduce.worker.process_pool import ProcessPool
 from mapreduce.worker.runs import RunStore
+from mapreduce.worker.task_watch import TaskWatch, default_limits
 
 OnNews = Callable[[JobNews], None]
 
@@ -90,6 +91,7 @@ class LocalRunner:
         self._slots = usable_cores()
         self._pool = ProcessPool(self.scratch / "tasks", 0, self._slots)
         self._runs = RunStore(self.scratch / "runs")
+        self._watch = TaskWatch.on(self.scratch, self._slots, default_limits())
         self._code: tuple[object, ...] = ()
 
     def __enter__(self) -> Self:
@@ -106,6 +108,7 @@ class LocalRunner:
     def close(self) -> None:
         """End every process and remove what they left."""
         self._pool.close()
+        self._watch.close()
         self._folder.cleanup()
 
     def run(
@@ -126,7 +129,9 @@ class LocalRunner:
         self._keep_processes_of(spec, submission.options.env)
         files = JobFiles(self.scratch, _BundleHere(bundle))
         attempts = self.scratch / "attempts"
-        tools = Tools(self._slots, attempts, self._pool, self._runs, files, submission.options)
+        tools = Tools(
+            self._slots, attempts, self._pool, self._runs, files, self._watch, submission.options
+        )
         tasks = _Tasks(tools, spec, len(splits), on_news)
         steps = self.scratch / "steps"
         try:

@@ -32,6 +32,7 @@ from mapreduce.wire import (
     TaskCounts,
     TaskKind,
 )
+from mapreduce.worker.attempts import no_progress
 
 Task = MapTask | ReduceTask
 
@@ -131,9 +132,8 @@ class LocalPlan:
             self._done[attempt.kind][attempt.index] = report
             self._count(report, 1)
             return ""
-        if known.timed_out:
-            seconds = self._options.task_timeout_ns / 1e9
-            text = f"{attempt} made no progress for {seconds:g} s"
+        if known.timed_out and report.kind is not FailureKind.TIMEOUT:
+            text = f"{attempt} {no_progress(self._options.task_timeout_ns)}"
             report = AttemptFailed(attempt, FailureKind.TIMEOUT, text)
         return self._judge(report)
 

@@ -24,11 +24,13 @@ from mapreduce.runners.here import Parts, PlacedSplit
 from mapreduce.runners.local_plan import LocalPlan, Task
 from mapreduce.wire import AttemptFailed, AttemptId, FailureKind, JobOptions, TaskCounts, TaskKind
 from mapreduce.worker.attempt_run import AttemptRun, Report
+from mapreduce.worker.attempts import no_progress
 from mapreduce.worker.job_files import JobFiles
 from mapreduce.worker.process_pool import ProcessPool
 from mapreduce.worker.runs import RunStore
 from mapreduce.worker.segments import Place
 from mapreduce.worker.serving import OutputFile
+from mapreduce.worker.task_watch import TaskWatch
 from mapreduce.worker.work import RunAttempt
 
 JOB_ID = "local"
@@ -44,6 +46,7 @@ class Tools:
     pool: ProcessPool
     runs: RunStore
     files: JobFiles
+    watch: TaskWatch
     options: JobOptions
 
 
@@ -144,10 +147,13 @@ class LocalStep:
                 self._ended(segments)
                 return
             inputs = self._splits[task.index].files if isinstance(task, MapTask) else None
-            order = RunAttempt(task, self._step.job, self._tools.options.env, "")
+            asked = self._tools.options
+            order = RunAttempt(
+                task, self._step.job, asked.env, "", memory_bytes=asked.task_memory_bytes
+            )
             folder = self._tools.attempts / f"{task.step}-{AttemptId.of(task)}"
             storage = LocalStorage(inputs, self._parts)
-            attempt = AttemptRun(order, folder, storage)
+            attempt = AttemptRun(order, folder, storage, self._tools.watch)
             for run, place in segments.items():
                 attempt.segments.lies_at(run, place)
             self._running[threads.submit(self._carry_out, attempt, storage)] = attempt
@@ -190,7 +196,8 @@ class LocalStep:
         silent = self._plan.silent(now_ns)
         for attempt in self._running.values():
             if attempt.attempt in silent:
-                attempt.stop()
+                timeout_ns = self._tools.options.task_timeout_ns
+                attempt.fail(FailureKind.TIMEOUT, no_progress(timeout_ns))
         self._on_change("")
 
     def _ended(self, report: Report) -> None:

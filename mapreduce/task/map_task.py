@@ -6,8 +6,9 @@ environment is never blamed on it, nor the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
+from operator import length_hint
 from typing import Any
 
 import polars as pl
@@ -31,6 +32,7 @@ from mapreduce.task.part_writer import PartWriter, output_format
 from mapreduce.task.partitioning import Partitioner
 from mapreduce.task.raw_file import NAME, RawFile, open_local
 from mapreduce.task.side import SideOutputs, dropped_outputs, side_outputs
+from mapreduce.task.standing import standing
 
 PROGRESS_RECORDS = 2_000
 """Progress is told after so many input records."""
@@ -90,12 +92,28 @@ class _Map:
         self._batch: Batch | None = None
         self._number = 0
         """The record at work is this one of the batch."""
+        self._end = 0
+        self._left: Iterator[Any] = iter(())
+        """What is left of the records up to ``_end`` of the batch, while they are mapped."""
         self._raw: RawFile | None = None
         self._emitter: Emitter
         self._records = 0
 
     def run(self, sink: Sink, side: SideOutputs) -> None:
         """Initialise, map every record, finish."""
+        with standing(self.where):
+            self._run(sink, side)
+
+    def where(self) -> str:
+        """What it is at just now, for people."""
+        path, batch = self._task.split.path, self._batch
+        if batch is None:
+            return f"{self._phase}, input {path}"
+        at = max(self._end - length_hint(self._left) - 1, 0)
+        record = bounded_repr(batch.values[at])
+        return f"{self._phase}, at byte {batch.offsets[at]} of {path}, record {record}"
+
+    def _run(self, sink: Sink, side: SideOutputs) -> None:
         self._emitter = Emitter(sink, side, self._fault)
         self._hook("mapper_init")
         if self._step.mapper_raw is not None:
@@ -132,8 +150,8 @@ class _Map:
         mapper = self._step.mapper or identity
         emitter = self._emitter
         add_key, add_value = emitter.keys.append, emitter.values.append
-        self._batch = batch
-        records = zip(batch.keys[start:end], batch.values[start:end], strict=True)
+        self._left, self._end, self._batch = iter(batch.keys[start:end]), end, batch
+        records = zip(self._left, batch.values[start:end], strict=True)
         for number, (name, content) in enumerate(records, start):
             try:
                 pairs = mapper(name, content)

@@ -28,6 +28,7 @@ from mapreduce.task.failure import bounded_repr, failure_of
 from mapreduce.task.ordering import grouping_of
 from mapreduce.task.part_writer import PartWriter, output_format
 from mapreduce.task.side import SideOutputs, side_outputs
+from mapreduce.task.standing import standing
 
 
 def run_reduce(task: ReduceTask, job: Job, env: TaskEnv) -> ReduceOutcome:
@@ -110,6 +111,16 @@ class _Reduce:
 
     def run(self) -> None:
         """Initialise, reduce every group, finish."""
+        with standing(self.where):
+            self._run()
+
+    def where(self) -> str:
+        """What it is at just now, for people."""
+        return (
+            f"{self._phase}, at key {bounded_repr(self._group[0])}" if self._group else self._phase
+        )
+
+    def _run(self) -> None:
         self._hook("reducer_init")
         self._phase = "reducer"
         for key, values in self._segments.groups:

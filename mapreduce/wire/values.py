@@ -49,14 +49,16 @@ class JobState(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Why an attempt failed. The first four count towards ``max_attempts``."""
+    """Why an attempt failed. The first five count towards ``max_attempts``."""
 
     USER = "user"
     """The job's code raised; ``failure`` says where."""
     CRASH = "crash"
     """The task's process died: exit status or signal."""
     MEMORY = "memory"
-    """Killed for its memory."""
+    """Killed since its processes held more than their memory limit."""
+    SCRATCH = "scratch"
+    """Killed since its processes filled the disk beyond their share."""
     TIMEOUT = "timeout"
     """Killed because it made no progress for ``task_timeout_ns``."""
     INPUT = "input"

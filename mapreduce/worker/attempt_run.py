@@ -14,14 +14,19 @@ our own code in the task failed       ``CRASH``, with its traceback
 the input could not be read           ``INPUT``
 a segment turned out to be damaged    ``FETCH`` with the run it came from
 no process starts in time             ``NODE``
+its processes held too much memory    ``MEMORY``, see ``task_watch``
+its processes filled the disk         ``SCRATCH``, likewise
+it made no progress for too long      ``TIMEOUT``
 anything else around the code failed  ``NODE``
 ====================================  =====================================
 
-After ``stop`` the attempt ends soon; whoever stopped it knows why and drops the report.
+The last three but one are told by whoever noticed them, with ``fail``. After ``stop`` the attempt
+ends soon as well; whoever stopped it knows why and drops the report.
 """
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 from pathlib import Path
@@ -37,6 +42,7 @@ from mapreduce.wire import (
     AttemptSucceeded,
     FailureKind,
 )
+from mapreduce.worker.attempt_log import AttemptLog
 from mapreduce.worker.channel import ChannelClosed
 from mapreduce.worker.job_files import JobFiles
 from mapreduce.worker.process_pool import ProcessPool
@@ -44,7 +50,7 @@ from mapreduce.worker.reports import leaves_run, success_of
 from mapreduce.worker.runs import RunStore
 from mapreduce.worker.segments import Segments
 from mapreduce.worker.serving import TaskFiles, TaskService
-from mapreduce.worker.task_child import AttemptLog, TaskChild
+from mapreduce.worker.task_child import TaskChild
 from mapreduce.worker.task_messages import (
     End,
     EnvironmentFailed,
@@ -55,6 +61,7 @@ from mapreduce.worker.task_messages import (
     Succeeded,
     UserFailed,
 )
+from mapreduce.worker.task_watch import REUSE_PERCENT, Blame, TaskWatch
 from mapreduce.worker.work import RunAttempt
 
 Report = AttemptSucceeded | AttemptFailed
@@ -66,14 +73,20 @@ NO_AVX2 = (
     "task processes die with SIGILL: this CPU lacks instructions that polars needs; "
     "run pip install 'polars[rtcompat]'"
 )
+FULL_DISK = f"[Errno {errno.ENOSPC}]"
 
 
 class AttemptRun:
     """An attempt under way. ``run`` it in one thread; the rest may be called from others."""
 
-    def __init__(self, order: RunAttempt, folder: Path, storage: TaskFiles) -> None:
+    def __init__(
+        self, order: RunAttempt, folder: Path, storage: TaskFiles, watch: TaskWatch
+    ) -> None:
         """``folder`` is made for the attempt's files; raises OSError."""
         folder.mkdir(mode=0o700, parents=True)
+        self._watch = watch
+        self._limit_bytes = watch.limit_bytes(order.memory_bytes)
+        self._why: Blame | None = None
         self.attempt = AttemptId.of(order.task)
         self.segments = Segments(folder)
         self._order = order
@@ -86,13 +99,16 @@ class AttemptRun:
     def run(self, pool: ProcessPool, files: JobFiles, runs: RunStore) -> Report:
         """Run it to its end."""
         try:
+            if lacking := self._watch.lacks_room():
+                raise StorageFault(lacking)
             bundle = files.bundle(self._order.job.bundle)
             log = AttemptLog(files.log_path(self.attempt))
         except (DfsError, OSError) as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             return self._failed(FailureKind.NODE, f"{self.attempt} cannot start: {error}")
         try:
-            return self._run_logged(pool, bundle, log, runs)
+            with self._watch.watching(self, self._limit_bytes):
+                return self._run_logged(pool, bundle, log, runs)
         finally:
             log.close()
 
@@ -104,10 +120,37 @@ class AttemptRun:
             if self._child is not None:
                 self._child.interrupt()
 
+    def fail(self, kind: FailureKind, text: str) -> None:
+        """Let the attempt end soon, for this reason; the first reason counts."""
+        with self._lock:
+            child, is_first = self._child, self._why is None
+            if is_first:
+                self._why = kind, f"{text}, {self.attempt}{self._records()}"
+        if is_first and child is not None and kind is not FailureKind.NODE:
+            where = child.ask_where()
+            if where:
+                self._why = kind, f"{text}, {self.attempt}, {where}"
+        self.stop()
+
+    def _records(self) -> str:
+        """How far it said that it is."""
+        records = self._service.progress.records
+        return f", after {records} records" if records else ""
+
     def progress(self) -> AttemptProgress:
         """How far it is."""
         said = self._service.progress
         return AttemptProgress(self.attempt, said.records, said.fraction, said.status)
+
+    def memory_bytes(self, enough_bytes: int) -> int:
+        """What its processes hold."""
+        child = self._child
+        return child.memory_bytes(enough_bytes) if child is not None else 0
+
+    def scratch_bytes(self, device: int) -> int:
+        """What its processes have on the disk."""
+        child = self._child
+        return child.scratch_bytes(device) if child is not None else 0
 
     def _run_logged(
         self, pool: ProcessPool, bundle: Path, log: AttemptLog, runs: RunStore
@@ -125,13 +168,22 @@ class AttemptRun:
             end = end or self._converse(child, log)
             if isinstance(end, Succeeded) and leaves_run(self._order.task):
                 runs.add(self.attempt, self._folder / RUN_FILE)
+            self._judge_full_disk(end)
         except (ChannelClosed, ProtocolError) as error:
             trouble = str(error)
         except OSError as error:
             end = EnvironmentFailed(StorageFault.number, str(error))
         finally:
             how = self._end(pool, child, log, keep=isinstance(end, Succeeded))
-        return self._report(end) if end else self._died(how or trouble, log)
+        if self._why is not None and not isinstance(end, Succeeded):
+            return self._failed(*self._why)
+        return self._report(end) if end else self._died(how, trouble, log)
+
+    def _judge_full_disk(self, end: End) -> None:
+        """User code that finds the disk full is at fault only if it filled it."""
+        if isinstance(end, UserFailed) and FULL_DISK in end.failure.error:
+            kind, text = self._watch.blame(self)
+            self._why = self._why or (kind, f"{text}, {self.attempt}: {end.failure.error}")
 
     def _attach(self, child: TaskChild) -> None:
         """From now on ``stop`` reaches the process."""
@@ -150,18 +202,26 @@ class AttemptRun:
         self._service.close()
         child.drain(log)
         how = ""
-        if keep:
+        if keep and self._is_reusable(child):
             pool.give_back(self.attempt.job, child)
         else:
             how = child.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
         return how
 
+    def _is_reusable(self, child: TaskChild) -> bool:
+        """May its process run another task of the job?"""
+        enough_bytes = self._limit_bytes * REUSE_PERCENT // 100
+        try:
+            return child.memory_bytes(enough_bytes) <= enough_bytes and child.tidy()
+        except OSError:  # something in its folder cannot be removed
+            return False
+
     # The conversation.
 
     def _open_job(self, child: TaskChild, bundle: Path, log: AttemptLog) -> End | None:
         """Let a warm process open the job; None when it has."""
-        order = OpenJob(self._order.job, str(bundle), self._order.env)
+        order = OpenJob(self._order.job, str(bundle), self._order.env, self._limit_bytes)
         for send_next in (True, False):
             word, _ = child.receive(log, TASK_START_NS if send_next else None)
             if isinstance(word, UserFailed | EnvironmentFailed):
@@ -170,6 +230,7 @@ class AttemptRun:
                 raise ProtocolError(f"{type(word).__name__} before the job is open")
             if send_next:
                 child.channel.send(order)
+        child.job_is_open()
         return None
 
     def _converse(self, child: TaskChild, log: AttemptLog) -> End:
@@ -217,13 +278,18 @@ class AttemptRun:
         kind = FailureKind.CRASH if end.number in OF_THE_TASK else FailureKind.NODE
         return self._failed(kind, end.text)
 
-    def _died(self, how: str, log: AttemptLog) -> AttemptFailed:
-        """The process ended without a last word."""
+    def _died(self, how: str, trouble: str, log: AttemptLog) -> AttemptFailed:
+        """The process ended without a last word, or broke off the conversation."""
         if how.endswith(signal.SIGILL.name):
             return self._failed(FailureKind.NODE, NO_AVX2)
         said = log.tail()
         printed = f"; it printed last:\n{said}" if said else ""
-        return self._failed(FailureKind.CRASH, f"the process of {self.attempt} {how}{printed}")
+        happened = f"the process of {self.attempt} {how}"
+        if not how:
+            happened = f"{self.attempt} was ended: {trouble}"
+        elif how.endswith(signal.SIGKILL.name):
+            happened += ", as the kernel does when the machine has no memory left"
+        return self._failed(FailureKind.CRASH, f"{happened}{printed}")
 
     def _failed(self, kind: FailureKind, text: str) -> AttemptFailed:
         return AttemptFailed(self.attempt, kind, text)

@@ -65,6 +65,11 @@ class Sampled:
     """Token of ``SampleAttempts``."""
 
 
+def no_progress(timeout_ns: int) -> str:
+    """What is said of an attempt that was silent for so long."""
+    return f"made no progress for {timeout_ns / SECOND_NS:g} s"
+
+
 class Attempts:
     """See the module's text."""
 
@@ -95,9 +100,12 @@ class Attempts:
         """Run this when a slot is free."""
         attempt = AttemptId.of(order.task)
         inode = order.inode if isinstance(order, LaunchMap) else 0
-        run = RunAttempt(order.task, order.job, order.options.env, order.folder, inode)
+        options = order.options
+        run = RunAttempt(
+            order.task, order.job, options.env, order.folder, inode, options.task_memory_bytes
+        )
         progress = AttemptProgress(attempt, 0, 0.0)
-        self._known[attempt] = _Attempt(run, order.options.task_timeout_ns, progress)
+        self._known[attempt] = _Attempt(run, options.task_timeout_ns, progress)
 
     def begin(self, now_ns: int) -> list[RunAttempt]:
         """The attempts for which there is a free slot now; they are to be run."""
@@ -129,8 +137,8 @@ class Attempts:
             return Ended(report, may_have_run)
         if known.hindrance:
             report = AttemptFailed(attempt, FailureKind.NODE, known.hindrance)
-        elif known.timed_out:
-            text = f"{attempt} made no progress for {known.timeout_ns / SECOND_NS:g} s"
+        elif known.timed_out and not _is_timeout(report):
+            text = f"{attempt} {no_progress(known.timeout_ns)}"
             report = AttemptFailed(attempt, FailureKind.TIMEOUT, text)
         elif not isinstance(report, AttemptFailed):
             text = f"{attempt} could not be run: {done.error}"
@@ -176,8 +184,11 @@ class Attempts:
                 known.moved_ns = now_ns
             if known.running and now_ns - known.moved_ns >= known.timeout_ns:
                 known.timed_out = True
-            if known.given_up or known.timed_out:
+            if known.given_up:
                 actions.append(self._numbers.chore(StopAttempt(attempt)))
+            elif known.timed_out:
+                silent = "" if known.hindrance else no_progress(known.timeout_ns)
+                actions.append(self._numbers.chore(StopAttempt(attempt, silent)))
         if self._known and not self._sampling:
             self._sampling = True
             actions.append(self._numbers.work(Sampled(), SampleAttempts()))
@@ -190,3 +201,7 @@ class Attempts:
             known = self._known.get(sample.attempt)
             if known is not None and known.progress != sample:
                 known.progress, known.moved_ns = sample, now_ns
+
+
+def _is_timeout(report: object) -> bool:
+    return isinstance(report, AttemptFailed) and report.kind is FailureKind.TIMEOUT

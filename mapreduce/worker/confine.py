@@ -1,20 +1,21 @@
 """What a task process gives up before it runs anybody's code.
 
 It dies with its worker, gains no rights by running other programs, leaves no core file, and
-what it writes is readable to nobody else. These are the calls that only Linux has; elsewhere the
-task notices the death of its worker at its next question, when the socket is closed.
+what it writes is readable to nobody else. What the kernel is asked for stands in
+``process_tree``; where there is no such kernel the task notices the death of its worker at its
+next question, when the socket is closed.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import signal
-import sys
+from contextlib import suppress
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
+from mapreduce.worker.process_tree import give_up_rights
+
+_SPACE_PER_BYTE = 4
+_SPACE_MORE_BYTES = 16 << 30
 
 
 def confine(parent: int) -> None:
@@ -26,10 +27,14 @@ def confine(parent: int) -> None:
     """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform.startswith("linux"):
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-        for option, value in ((_PR_SET_PDEATHSIG, signal.SIGKILL), (_PR_SET_NO_NEW_PRIVS, 1)):
-            if prctl(option, ctypes.c_ulong(value), 0, 0, 0):
-                raise OSError(ctypes.get_errno(), f"prctl({option}) is refused")
+    give_up_rights()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def bound_address_space(memory_bytes: int) -> None:
+    """A fuse far above the memory limit, which the worker watches: address space costs nothing
+    until it is used, and some libraries abort without a word when they get none."""
+    fuse_bytes = _SPACE_PER_BYTE * memory_bytes + _SPACE_MORE_BYTES
+    with suppress(ValueError, OSError):  # a lower one holds already
+        resource.setrlimit(resource.RLIMIT_AS, (fuse_bytes, fuse_bytes))

@@ -9,23 +9,25 @@ attempt lives, everything else is short.
     scratch/bundles/     code of jobs
     scratch/logs/JOB/    what attempts printed, of the newest jobs
 
-At start the first two are emptied and what an earlier worker left running is killed.
+At start the first two are emptied and what an earlier worker left running is killed; what runs
+of old jobs are held the master is asked about, and the rest is bounded.
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from dfs.errors import NotFound
-from mapreduce.wire import AttemptId
+from mapreduce.wire import AttemptId, FailureKind
 from mapreduce.worker.attempt_run import AttemptRun, Report
 from mapreduce.worker.job_files import JobFiles
 from mapreduce.worker.process_pool import ProcessPool
 from mapreduce.worker.runs import RunStore
+from mapreduce.worker.scratch import remove_tree
 from mapreduce.worker.serving import Storage
+from mapreduce.worker.task_watch import Limits, TaskWatch
 from mapreduce.worker.work import (
     DropJob,
     DropRun,
@@ -46,15 +48,16 @@ WARM_PROCESSES = 2
 class AttemptExecutor:
     """See the module's text."""
 
-    def __init__(self, scratch: Path, slots: int, storage: Storage) -> None:
+    def __init__(self, scratch: Path, slots: int, storage: Storage, limits: Limits) -> None:
         """Use ``scratch``, which is the worker's alone, for at most ``slots`` tasks at a time."""
         scratch = scratch.resolve()
         self._attempts = scratch / "attempts"
-        shutil.rmtree(self._attempts, ignore_errors=True)
+        remove_tree(self._attempts)
         self._storage = storage
         self._runs = RunStore(scratch / "runs")
         self._files = JobFiles(scratch, storage)
         self._pool = ProcessPool(scratch / "tasks", min(slots, WARM_PROCESSES), slots)
+        self._watch = TaskWatch.on(scratch, slots, limits)
         self._running: dict[AttemptId, AttemptRun] = {}
         self._lock = Lock()
 
@@ -64,7 +67,7 @@ class AttemptExecutor:
             case RunAttempt():
                 return self._run(work)
             case StopAttempt():
-                self._stop(work.attempt)
+                self._stop(work)
             case SampleAttempts():
                 return tuple(run.progress() for run in self._all_running())
             case StoreSegment():
@@ -87,11 +90,12 @@ class AttemptExecutor:
         for run in self._all_running():
             run.stop()
         self._pool.close()
+        self._watch.close()
 
     def _run(self, order: RunAttempt) -> Report:
         attempt = AttemptId.of(order.task)
         folder = self._attempts / f"{attempt.job}-{attempt.file_name}"
-        run = AttemptRun(order, folder, self._storage)
+        run = AttemptRun(order, folder, self._storage, self._watch)
         with self._lock:
             self._running[attempt] = run
         try:
@@ -100,10 +104,12 @@ class AttemptExecutor:
             with self._lock:
                 del self._running[attempt]
 
-    def _stop(self, attempt: AttemptId) -> None:
+    def _stop(self, order: StopAttempt) -> None:
         with self._lock:
-            run = self._running.get(attempt)
-        if run is not None:
+            run = self._running.get(order.attempt)
+        if run is not None and order.silent:
+            run.fail(FailureKind.TIMEOUT, order.silent)
+        elif run is not None:
             run.stop()
 
     def _store(self, piece: StoreSegment) -> None:
@@ -111,7 +117,11 @@ class AttemptExecutor:
             run = self._running.get(piece.attempt)
         if run is None:
             raise NotFound(f"{piece.attempt} is not running")
-        run.segments.store(piece)
+        try:
+            run.segments.store(piece)
+        except OSError as error:
+            run.fail(FailureKind.NODE, f"a segment cannot be stored: {error}")
+            raise
 
     def _all_running(self) -> list[AttemptRun]:
         with self._lock:

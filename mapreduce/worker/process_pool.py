@@ -12,7 +12,6 @@ thread goes on when the disk does.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections import deque
 from itertools import count
@@ -22,7 +21,9 @@ from threading import Condition, Thread
 from dfs.errors import Unavailable
 from dfs.limits import SECOND_NS
 from mapreduce.limits import TASK_DEATH_NS, TASK_START_NS
-from mapreduce.worker.task_child import TaskChild, sweep
+from mapreduce.worker.process_tree import end_tagged
+from mapreduce.worker.scratch import remove_tree
+from mapreduce.worker.task_child import TaskChild
 
 TASKS_MAX = 32
 """A process is replaced after so many tasks, so that what user code leaks stays small."""
@@ -36,8 +37,8 @@ class ProcessPool:
     ) -> None:
         """Processes live in ``folder``, which is emptied: what an earlier worker left is killed."""
         self._folder = folder.resolve()
-        sweep(str(self._folder))
-        shutil.rmtree(self._folder, ignore_errors=True)
+        end_tagged(str(self._folder))
+        remove_tree(self._folder)
         self._folder.mkdir(mode=0o700, parents=True)
         self._spares = spares
         self._idle_max = idle_max

@@ -31,6 +31,8 @@ from mapreduce.worker.core import WorkerCore
 from mapreduce.worker.dfs_storage import DfsStorage
 from mapreduce.worker.executor import FOLDERS, AttemptExecutor
 from mapreduce.worker.master_link import WorkerSettings
+from mapreduce.worker.process_tree import become_reaper
+from mapreduce.worker.task_watch import Limits
 
 SHORT_WORK_THREADS = 4
 """Threads for all work but attempts, each of which has its own."""
@@ -64,7 +66,9 @@ class Worker:
             bind_endpoints(config, options.home, Role.WORKER, name),
         )
         self._client = _connect(config, name, namenode)
-        self._executor = AttemptExecutor(scratch, slots, DfsStorage(self._client))
+        become_reaper()
+        limits = Limits(config.worker.task_memory_bytes, config.datanode.reserve)
+        self._executor = AttemptExecutor(scratch, slots, DfsStorage(self._client), limits)
         threads = slots + SHORT_WORK_THREADS
         self._pool = Pool(self._executor.execute, threads, self._transport.wake, "work")
         settings = WorkerSettings(

@@ -2,78 +2,61 @@
 
 Rules of the file:
 
-* A task gets a clean environment, its own session, one private folder as working directory and
-  home, and one end of a socket pair; nothing else of the worker's.
-* What it prints, and what its own children print, comes through one pipe and is cut at
-  ``LOG_MAX_BYTES`` for each attempt. The pipe is drained while its attempt is listened to; a task
-  that prints while nobody listens waits.
+* A task gets a clean environment, its own session, one private folder as working directory, home
+  and place for temporary files, and one end of a socket pair; nothing else of the worker's.
+* What it prints, and what its own children print, comes through one pipe into the attempt's log.
+  The pipe is drained while its attempt is listened to; a task that prints while nobody listens
+  waits.
 * Death is noticed at once when the socket closes. A child of the task may hold the socket open, so
   the process is also looked at each ``LOOK_EVERY_NS``.
-* Killing takes the process group, then every process whose environment carries the tag of this
-  task: a child that left the group inherited the tag. Looking for them is repeated until none is
-  left, since a process can fork while it is looked for. One that a disk holds in the kernel dies
-  when the disk answers; nobody waits for that longer than ``TASK_DEATH_NS``.
+* Killing takes the process with all its descendants, then its group, then every process whose
+  environment carries the tag of this task; see ``process_tree``. One that a disk holds in the
+  kernel dies when the disk answers; nobody waits for that longer than ``TASK_DEATH_NS``.
+* A process that left others running when its attempt ended is not used again, and what else it
+  left in its folder is removed before the next attempt.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic_ns
+from time import monotonic_ns, sleep
 from typing import IO
 
 from dfs.errors import Unavailable
-from dfs.limits import MIB, MS_NS, SECOND_NS
+from dfs.limits import MS_NS, SECOND_NS
 from mapreduce.limits import TASK_DEATH_NS
+from mapreduce.worker.attempt_log import AttemptLog
 from mapreduce.worker.channel import Channel, ChannelClosed
+from mapreduce.worker.process_tree import (
+    TAG_VARIABLE,
+    end_family,
+    end_group,
+    end_orphans,
+    end_tagged,
+    family,
+    memory_of,
+    starting,
+    task_pids,
+    unlinked_bytes,
+)
+from mapreduce.worker.scratch import remove_tree, used_bytes
 from mapreduce.worker.task_messages import FromTask
+from mapreduce.worker.whereabouts import ASK_SIGNAL, WHERE_FILE, read_where
 
-TAG_VARIABLE = "MINIMR_TASK"
-LOG_MAX_BYTES = 10 * MIB
-LOG_TAIL_BYTES = 2000
 LOOK_EVERY_NS = 500 * MS_NS
-_SWEEPS_MAX = 20
+ASK_NS = 250 * MS_NS
+_ASK_LOOKS = 50
 _PIPE_BYTES = 64 << 10
 _DRAIN_MAX = 16
 _PROGRAM = ("-P", "-m", "mapreduce.worker.task_process")
 _PACKAGE_ROOT = str(Path(__file__).parents[2])
-
-
-class AttemptLog:
-    """The file with what one attempt printed, cut at ``LOG_MAX_BYTES``."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[bytes] = path.open("wb", buffering=0)  # read while it grows
-        self._room = LOG_MAX_BYTES
-
-    def write(self, data: bytes) -> None:
-        """Append what still fits; the first bytes that do not are replaced by a word."""
-        if self._room <= 0:
-            return
-        self._file.write(data[: self._room])
-        self._room -= len(data)
-        if self._room <= 0:
-            self._file.write(f"\n[cut here: over {LOG_MAX_BYTES} bytes]\n".encode())
-
-    def close(self) -> None:
-        """End the file."""
-        self._file.close()
-
-    def tail(self) -> str:
-        """The last printed lines."""
-        self._file.flush()
-        with self._path.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - LOG_TAIL_BYTES))
-            return file.read().decode(errors="replace").strip()
 
 
 class TaskChild:
@@ -91,13 +74,14 @@ class TaskChild:
         self._poll.register(process.stdout.fileno(), select.POLLIN)
         self.folder = folder
         self.tasks_begun = 0
+        self._kept: set[str] = set()
 
     @classmethod
     def start(cls, folder: Path) -> TaskChild:
         """Start a process in its new private folder, whose path is also its tag."""
         folder.mkdir(mode=0o700)
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, starting():
             process = subprocess.Popen(
                 (sys.executable, *_PROGRAM, str(theirs.fileno()), str(os.getpid())),
                 stdin=subprocess.DEVNULL,
@@ -109,6 +93,7 @@ class TaskChild:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
+            task_pids.add(process.pid)
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         return cls(process, Channel(ours, FromTask), folder)  # type: ignore[arg-type]
@@ -163,24 +148,68 @@ class TaskChild:
             else:
                 self._close_output()
 
+    # What it takes, and what it leaves.
+
+    def memory_bytes(self, enough_bytes: int) -> int:
+        """What it and all that it started hold; see ``memory_of``."""
+        return memory_of(family(self.pid), enough_bytes)
+
+    def scratch_bytes(self, device: int) -> int:
+        """What they have in the private folder, and in files without a name on that device."""
+        return used_bytes(self.folder) + unlinked_bytes(family(self.pid), device)
+
+    def ask_where(self) -> str:
+        """Where in the task it is, in its own words; '' if it does not say so soon."""
+        path = self.folder / WHERE_FILE
+        self._process.send_signal(ASK_SIGNAL)
+        for _ in range(_ASK_LOOKS):
+            sleep(ASK_NS / _ASK_LOOKS / SECOND_NS)
+            if path.exists():
+                return read_where(path)
+        return ""
+
+    def job_is_open(self) -> None:
+        """What is in the folder now stays from one attempt to the next."""
+        self._kept = set(os.listdir(self.folder))
+
+    def tidy(self) -> bool:
+        """An attempt ended well: remove what it left in the folder. False when it left more, a
+        running process, so that this one is not to be used again."""
+        if family(self.pid)[1:]:
+            return False
+        for name in set(os.listdir(self.folder)) - self._kept:
+            path = self.folder / name
+            if path.is_dir() and not path.is_symlink():
+                remove_tree(path)
+            else:
+                path.unlink()
+        return True
+
+    # Its end.
+
     def interrupt(self) -> None:
-        """Kill the process alone, and wake who waits for its messages; from any thread."""
-        self._process.kill()
+        """Let it do no more, and wake who waits for its messages; from any thread. It is stopped
+        and not killed, so that what it started can be found when it is."""
+        self._process.send_signal(signal.SIGSTOP)
         self._channel.hang_up()
 
     def kill(self) -> str:
-        """End the process and all that it started; says how it ended."""
-        by_itself, how = not self.alive, "was killed by its worker"
-        _kill_group(self.pid)
+        """End the process and all that it started; says how it ended, '' if this ended it."""
+        by_itself, how = not self.alive, ""
+        if not by_itself:
+            end_family(self.pid)
+        end_group(self.pid)
         try:
             status = self._process.wait(TASK_DEATH_NS / SECOND_NS)
-            how = describe_exit(status) if by_itself else how
+            how = describe_exit(status) if by_itself else ""
+            task_pids.discard(self.pid)
         except subprocess.TimeoutExpired:
             how = "was killed and does not die: the kernel holds it, perhaps for a disk that hangs"
-        sweep(str(self.folder))
+        end_tagged(str(self.folder))
+        end_orphans()
         self._channel.close()
         self._close_output()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
         return how
 
     def _await_exit(self) -> None:
@@ -210,43 +239,10 @@ def _environment(folder: Path) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(folder),
+        "TMPDIR": str(folder),
         "LANG": "C.UTF-8",
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": _PACKAGE_ROOT,
         "POLARS_MAX_THREADS": "1",
         TAG_VARIABLE: str(folder),
     }
-
-
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # the group is empty
-        os.killpg(pid, signal.SIGKILL)
-
-
-def sweep(prefix: str) -> int:
-    """Kill every process whose tag begins with ``prefix``; how many there were.
-
-    Needs /proc; elsewhere only the process group is killed.
-    """
-    killed = 0
-    for _ in range(_SWEEPS_MAX):
-        found = list(_tagged(prefix))
-        for pid in found:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if not found:
-            break
-        killed += len(found)
-    return killed
-
-
-def _tagged(prefix: str) -> Iterator[int]:
-    """The living processes with such a tag, zombies left out: their environment is empty."""
-    wanted = f"{TAG_VARIABLE}={prefix}".encode()
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            variables = entry.read_bytes().split(b"\0")
-        except OSError:
-            continue  # it ended, or is somebody else's
-        if any(v == wanted or v.startswith(wanted + b"/") for v in variables):
-            yield int(entry.parent.name)

@@ -26,8 +26,9 @@ from mapreduce.job_class import Job
 from mapreduce.loader import load_from_bundle
 from mapreduce.task.map_task import run_map
 from mapreduce.task.reduce_task import run_reduce
+from mapreduce.task.standing import where
 from mapreduce.worker.channel import Channel, ChannelClosed
-from mapreduce.worker.confine import confine
+from mapreduce.worker.confine import bound_address_space, confine
 from mapreduce.worker.task_env import WorkerEnv
 from mapreduce.worker.task_messages import (
     End,
@@ -40,6 +41,7 @@ from mapreduce.worker.task_messages import (
     ToTask,
     UserFailed,
 )
+from mapreduce.worker.whereabouts import answer_when_asked
 
 TaskChannel = Channel[ToTask]
 CODE_FOLDER = "code"
@@ -51,6 +53,8 @@ seldom than by default, which is 7 % of a word count's time."""
 def open_job(order: OpenJob) -> Job:
     """Unpack and import the job's code below the current folder."""
     os.environ.update(order.env)
+    if order.memory_bytes:
+        bound_address_space(order.memory_bytes)
     folder = Path(CODE_FOLDER)
     folder.mkdir()
     unpack(Path(order.bundle_path).read_bytes(), order.job.bundle, folder)
@@ -117,6 +121,7 @@ def main() -> None:
     """Become a task process; arguments: number of the inherited socket, pid of the worker."""
     descriptor, parent = map(int, sys.argv[1:])
     confine(parent)
+    answer_when_asked(Path.cwd(), where)
     os.environ.pop("PYTHONPATH", None)  # it served to find this module, and is not the user's
     os.set_inheritable(descriptor, False)
     connection = socket.socket(fileno=descriptor)

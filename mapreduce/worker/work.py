@@ -36,20 +36,24 @@ class FindHeldRuns:
 
 @dataclass(frozen=True, slots=True)
 class RunAttempt:
-    """Run a task to its end. ``inode`` pins a map's input; parts are created in ``folder``."""
+    """Run a task to its end. ``inode`` pins a map's input; parts are created in ``folder``; its
+    processes may hold ``memory_bytes``, 0: what the worker is configured with."""
 
     task: MapTask | ReduceTask
     job: JobSpec
     env: dict[str, str]
     folder: str
     inode: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StopAttempt:
-    """Kill the attempt's process, with what it started."""
+    """Kill the attempt's process, with what it started. ``silent``: since it made no progress for
+    too long, of which a report comes."""
 
     attempt: AttemptId
+    silent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ def test_a_job_file_that_is_run_is_the_same_command(job: str, text: str) -> None
         (("-r", "local", "--speculative"), "-r cluster"),
         (("-r", "inline", "-D", "priority=high"), "from -100 to 100"),
         (("-r", "inline", "-d"), "-r cluster"),
-        (("-r", "inline", "--task-memory", "1G"), "not built"),
+        (("-r", "inline", "--task-memory", "1G"), "-r cluster"),
         (("-r", "inline", "-D", "spill_byte=1M"), "spill_bytes"),
         (("-r", "inline", "--longer-than", "x"), "--longer-than"),
         (("-r", "inline", "--fold=1"), "--fold"),

@@ -26,7 +26,7 @@ from mapreduce.runners.local import LocalRunner
 from mapreduce.runners.submission import Submission
 from mapreduce.shuffle.run_index import TAIL, encode_index, read_index
 from mapreduce.wire import JobNews, JobOptions
-from mapreduce.worker.task_child import TAG_VARIABLE
+from mapreduce.worker.process_tree import TAG_VARIABLE
 from tests.integration.cluster_here import until
 from tests.mapreduce.test_chains import MostFrequent
 

@@ -29,7 +29,9 @@ from mapreduce.wire import (
 from mapreduce.worker.attempt_run import AttemptRun
 from mapreduce.worker.executor import AttemptExecutor
 from mapreduce.worker.process_pool import ProcessPool
-from mapreduce.worker.task_child import TAG_VARIABLE, TaskChild
+from mapreduce.worker.process_tree import TAG_VARIABLE
+from mapreduce.worker.task_child import TaskChild
+from mapreduce.worker.task_watch import default_limits
 from mapreduce.worker.work import (
     DropJob,
     FindHeldRuns,
@@ -115,8 +117,8 @@ class MemoryOutput:
 class MemoryStorage:
     """A ``Storage`` of files in memory."""
 
-    def __init__(self) -> None:
-        packed = bundle.pack({"job.py": CODE.encode()})
+    def __init__(self, code: str = CODE) -> None:
+        packed = bundle.pack({"job.py": code.encode()})
         self.digest = bundle.digest_of(packed)
         self.files = {INPUT: TEXT, f"{BUNDLE_FOLDER}/{self.digest}.zip": packed}
         self.corrupt = False
@@ -138,10 +140,10 @@ class MemoryStorage:
 class Bench:
     """An executor over memory, and orders for it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, code: str = CODE) -> None:
         self.scratch = folder / "scratch"
-        self.storage = MemoryStorage()
-        self.executor = AttemptExecutor(self.scratch, 1, self.storage)
+        self.storage = MemoryStorage(code)
+        self.executor = AttemptExecutor(self.scratch, 1, self.storage, default_limits())
 
     def order(
         self, act: str = "", attempt: int = 1, reducer: bool = True, digest: str = ""
@@ -347,7 +349,8 @@ def test_a_process_that_cannot_be_started_is_a_fault_of_the_node(
 ) -> None:
     pool = ProcessPool(tmp_path / "pool", 0, 1)
     shutil.rmtree(tmp_path / "pool")
-    run = AttemptRun(bench.order(), tmp_path / "attempt", bench.storage)
+    watch = bench.executor._watch
+    run = AttemptRun(bench.order(), tmp_path / "attempt", bench.storage, watch)
     report = run.run(pool, bench.executor._files, bench.executor._runs)
     assert "no task process can be started" in failed(report, FailureKind.NODE).text
     assert not (tmp_path / "attempt").exists()
@@ -367,7 +370,7 @@ def test_a_new_executor_kills_what_an_earlier_one_left(bench: Bench) -> None:
     thread, ends = bench.in_background(bench.order("hangs"))
     while len(processes_of(bench.scratch)) < 3:
         time.sleep(0.01)
-    second = AttemptExecutor(bench.scratch, 1, bench.storage)
+    second = AttemptExecutor(bench.scratch, 1, bench.storage, default_limits())
     thread.join()
     assert "SIGKILL" in failed(ends[0], FailureKind.CRASH).text  # type: ignore[arg-type]
     second.close()

@@ -16,10 +16,11 @@ from dfs.errors import Unavailable
 from dfs.limits import MS_NS
 from mapreduce.wire import FailureKind
 from mapreduce.worker import attempt_run
+from mapreduce.worker.attempt_log import AttemptLog
 from mapreduce.worker.attempt_run import AttemptRun
 from mapreduce.worker.channel import Channel
 from mapreduce.worker.process_pool import ProcessPool
-from mapreduce.worker.task_child import AttemptLog, TaskChild
+from mapreduce.worker.task_child import TaskChild
 from mapreduce.worker.task_messages import FromTask, Ready
 
 from .test_executor import JOB_ID, Bench, failed, processes_of
@@ -53,7 +54,7 @@ def test_nobody_waits_for_ever_for_a_process_whose_start_hangs(
     bench: Bench, tmp_path: Path, hanging_python: Callable[[], None]
 ) -> None:
     pool = ProcessPool(tmp_path / "pool", 0, 1, start_ns=50 * MS_NS)
-    run = AttemptRun(bench.order(), tmp_path / "attempt", bench.storage)
+    run = AttemptRun(bench.order(), tmp_path / "attempt", bench.storage, bench.executor._watch)
     report = run.run(pool, bench.executor._files, bench.executor._runs)
     text = failed(report, FailureKind.NODE).text
     assert text == f"no task process can be started: {sys.executable} did not start in 0.05 s"
@@ -78,7 +79,7 @@ def test_a_process_that_does_not_get_ready_is_a_fault_of_the_node(
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setattr(attempt_run, "TASK_START_NS", 1)
     pool = ProcessPool(tmp_path / "pool", 0, 1)
-    run = AttemptRun(bench.order(), tmp_path / "attempt", bench.storage)
+    run = AttemptRun(bench.order(), tmp_path / "attempt", bench.storage, bench.executor._watch)
     report = run.run(pool, bench.executor._files, bench.executor._runs)
     assert "a task process said nothing for" in failed(report, FailureKind.NODE).text
     assert processes_of(tmp_path / "pool") == set()

@@ -13,11 +13,11 @@ from dfs.errors import NotFound
 from mapreduce.errors import RunCorrupt
 from mapreduce.shuffle.run_index import RUN_VERSION, PartitionEntry, RunIndex, encode_index
 from mapreduce.wire import BUNDLE_FOLDER, AttemptId, RunHeld, TaskKind
+from mapreduce.worker.attempt_log import LOG_MAX_BYTES, AttemptLog
 from mapreduce.worker.job_files import BUNDLES_KEPT, JOBS_LOGGED, JobFiles
 from mapreduce.worker.runs import RunStore
 from mapreduce.worker.segments import Place, Segments
 from mapreduce.worker.serving import OutputFile
-from mapreduce.worker.task_child import LOG_MAX_BYTES, AttemptLog
 from mapreduce.worker.work import RUN_PIECE_BYTES, StoreSegment
 
 RUN = AttemptId("j-1", 0, TaskKind.MAP, 3, 2)
