@@ -7,7 +7,9 @@ message is added with ``python -m tests.wire.samples``.
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import sys
 import types
 import typing
@@ -16,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+import dfs.wire
 import mapreduce.commands
 import mapreduce.wire
 from dfs.namenode.apply import MODULE
@@ -24,7 +27,7 @@ from dfs.wire.codec import Message, encode, known_messages
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODULES = (MODULE, mapreduce.commands.MODULE)
-PACKAGES = ("dfs.wire.", "mapreduce.wire.")
+PACKAGES = (dfs.wire, mapreduce.wire)
 """Where the messages of the product stand; tests make others."""
 
 
@@ -53,10 +56,16 @@ def sample_of(kind: Any) -> Any:
 
 def messages() -> dict[str, Message]:
     """A sample of every message, by tag and name."""
+    modules = {
+        module.name
+        for package in PACKAGES
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    }
+    for module in modules:
+        importlib.import_module(module)
+    known = sorted(known_messages().items())
     return {
-        f"{tag} {cls.__name__}": sample_of(cls)
-        for tag, cls in sorted(known_messages().items())
-        if cls.__module__.startswith(PACKAGES)
+        f"{tag} {cls.__name__}": sample_of(cls) for tag, cls in known if cls.__module__ in modules
     }
 
 
