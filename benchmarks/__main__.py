@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [--write]``: run all benchmarks and print the table.
+"""``python -m benchmarks [--quick] [--write]``: storage, start-up, and what the daemons hold.
 
 ``--quick`` takes inputs of 32 MB and ends within two minutes. ``--write`` puts the
 table into docs/benchmarks.md. ``--folder`` names where inputs are kept and clusters
@@ -14,25 +14,22 @@ from pathlib import Path
 
 from benchmarks.cluster import Cluster
 from benchmarks.generate import make_inputs
-from benchmarks.jobs import start_up, tiny, wordcount
 from benchmarks.report import Row, render, write_page
+from benchmarks.start_up import start_up
 from benchmarks.storage import large, small
 
 
 def measure(folder: Path, quick: bool, runs: int) -> list[Row]:
     """All figures, in the order of the page."""
-    names = ["text32.txt"] if quick else ["text1g.txt", "text256.txt"]
-    inputs = make_inputs(folder / "minidfs-inputs", names)
-    largest, text = inputs[names[0]], inputs[names[-1]]
+    name = "text32.txt" if quick else "text1g.txt"
+    inputs = make_inputs(folder / "minidfs-inputs", [name])
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=folder) as scratch, Cluster(3, folder) as cluster:
         work = Path(scratch)
         for part in (
             start_up(cluster, runs),
-            large(cluster, largest, work, runs),
+            large(cluster, inputs[name], work, runs),
             small(cluster, 400 if quick else 4000, runs),
-            wordcount(cluster, text, work, runs),
-            tiny(cluster, work, runs),
         ):
             for row in part:
                 rows.append(row)

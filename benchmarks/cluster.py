@@ -8,35 +8,52 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+from benchmarks.memory import PeakMemory, parent_of
 
 SCRIPTS = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
 class Timed:
-    """One run of a command: wall seconds of the whole process, peak memory of it in MiB."""
+    """One run of a command: wall seconds of the whole process, peak memory of it in MiB; the peak
+    of several trees of processes together where that was asked for."""
 
     seconds: float
     peak_mib: float
     output: str
+    held_mib: float = 0.0
 
 
-def timed(*command: str | Path, env: dict[str, str] | None = None) -> Timed:
-    """Run a command to its end; a failure ends the benchmark with its words."""
+def timed(
+    *command: str | Path,
+    env: dict[str, str] | None = None,
+    beside: Sequence[int] | None = None,
+) -> Timed:
+    """Run a command to its end; a failure ends the benchmark with its words.
+
+    With ``beside`` the most that its tree of processes and the trees of these held together is
+    looked for, too (``held_mib``).
+    """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         began = time.perf_counter()
         process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=err, env=env)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
+        looking = PeakMemory([process.pid, *(beside or ())])
+        with looking if beside is not None else nullcontext():
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
         if process.returncode:
             sys.exit(f"{' '.join(map(str, command))}: exit {process.returncode}: {err.read()}")
-        return Timed(seconds, usage.ru_maxrss / 1024, out.read())
+        return Timed(seconds, usage.ru_maxrss / 1024, out.read(), looking.peak_mib)
 
 
 class Cluster:
@@ -65,14 +82,22 @@ class Cluster:
         """Run ``minidfs``."""
         return timed(SCRIPTS / "minidfs", *arguments, env=self.env)
 
-    def minimr(self, *arguments: str | Path) -> Timed:
+    def minimr(self, *arguments: str | Path, beside: Sequence[int] | None = None) -> Timed:
         """Run ``minimr``."""
-        return timed(SCRIPTS / "minimr", *arguments, env=self.env)
+        return timed(SCRIPTS / "minimr", *arguments, env=self.env, beside=beside)
+
+    def trees(self) -> list[int]:
+        """The processes that keep the daemons: below them is all that the cluster runs."""
+        pids = [role["pid"] for role in self._roles()]
+        return sorted({parent_of(pid) for pid in pids})
 
     def peaks_mib(self) -> dict[str, float]:
         """The most memory that each daemon ever had resident (VmHWM)."""
+        return {role["id"]: _peak_mib(role["pid"]) for role in self._roles()}
+
+    def _roles(self) -> list[dict[str, Any]]:
         roles = json.loads(self.minidfs("status", "--json").output)["roles"]
-        return {role["id"]: _peak_mib(role["pid"]) for role in roles if role["pid"]}
+        return [role for role in roles if role["pid"]]
 
 
 def _peak_mib(pid: int) -> float:
