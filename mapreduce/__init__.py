@@ -26,6 +26,7 @@ from mapreduce.input_class import Input
 from mapreduce.job_class import Job
 from mapreduce.params import param
 from mapreduce.result import Result
+from mapreduce.side_files import file
 from mapreduce.step_class import Step
 from mapreduce.task.side import to
 from mapreduce.total_order import TotalOrder
@@ -47,6 +48,7 @@ __all__ = [
     "UserCodeError",
     "WholeFile",
     "count",
+    "file",
     "param",
     "to",
 ]

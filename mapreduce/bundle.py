@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from dfs.errors import BadArgument, NotFound
+from mapreduce.job import DIGEST_BYTES
 
-DIGEST_BYTES = 32
 MAX_BUNDLE_BYTES = 64 << 20
 MAX_BUNDLE_FILES = 2_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -40,7 +40,8 @@ def digest_of(data: bytes) -> str:
 
 
 def build(entry: Path, py_files: Iterable[Path] = ()) -> Bundle:
-    """Pack a job file and further modules or packages (directories, their `.py` files).
+    """Pack a job file and further modules, packages (directories, their `.py` files) or archives
+    (`.zip`, `.egg`, `.whl`, as they are).
 
     Raises NotFound, or BadArgument if two files take one name or the bundle is too large.
     """

@@ -7,18 +7,22 @@ splits, never of nodes, so every runner makes the same tasks and the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from string import hexdigits
 
 import msgspec
 
 from dfs.errors import BadArgument
 from dfs.quantities import parse_size
+from mapreduce.limits import SIDE_FILES_MAX, SIDE_FILES_MAX_BYTES
 from mapreduce.side_output import side_part
 
 DEFAULT_PARTITIONS = 4
 MAX_PARTITIONS = 10_000
 MIN_SPILL_BYTES = 1 << 10
+DIGEST_BYTES = 32
+"""Size of the digests that name bundles and side files."""
 PRIORITY_MAX = 100
 
 ParamValue = bool | int | float | str
@@ -68,6 +72,16 @@ class StepSpec(msgspec.Struct, frozen=True):
         return "part-r" if self.has_reducer else "part-m"
 
 
+class SideFile(msgspec.Struct, frozen=True):
+    """A file that the caller ships with the job."""
+
+    name: str
+    """What the job's code calls it."""
+    digest: str
+    """BLAKE2b digest (hex) of what it holds."""
+    size_bytes: int
+
+
 class JobSpec(msgspec.Struct, frozen=True):
     """A job as it is submitted: everything but its inputs and its output."""
 
@@ -85,6 +99,7 @@ class JobSpec(msgspec.Struct, frozen=True):
     """There is no output path: parts hold exact records for the caller, not text."""
     cuts: tuple[bytes, ...] = ()
     """Cut points of the first step's partitions, where it has `TotalOrder`."""
+    files: tuple[SideFile, ...] = ()
 
 
 class MapTask(msgspec.Struct, frozen=True):
@@ -255,6 +270,20 @@ def check_priority(value: str | int) -> int:
             f"priority is {value!r}: a whole number from {-PRIORITY_MAX} to {PRIORITY_MAX}"
         )
     return priority
+
+
+def check_side_files(files: Sequence[SideFile]) -> None:
+    """Raise BadArgument unless a job may ship these files."""
+    if len(files) > SIDE_FILES_MAX or sum(f.size_bytes for f in files) > SIDE_FILES_MAX_BYTES:
+        raise BadArgument(
+            f"a job ships at most {SIDE_FILES_MAX} files and {SIDE_FILES_MAX_BYTES >> 30}G in all:"
+            " put large data into the DFS"
+        )
+    for file in files:
+        if file.name in ("", ".", "..") or "/" in file.name or "\0" in file.name:
+            raise BadArgument(f"{file.name!r} is no name of a side file")
+        if len(file.digest) != 2 * DIGEST_BYTES or not set(file.digest) <= set(hexdigits):
+            raise BadArgument(f"{file.name}: {file.digest[:8]!r} is no digest")
 
 
 def check_partitions(partitions: int) -> int:

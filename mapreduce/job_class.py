@@ -31,6 +31,7 @@ from mapreduce.job import (
 from mapreduce.limits import STEPS_MAX
 from mapreduce.params import bind
 from mapreduce.result import Result
+from mapreduce.side_files import Paths, path_of
 from mapreduce.step_class import FUNCTIONS, OPTIONS, Step, check_mappers, check_order, takes_one
 from mapreduce.task.failure import failure_of
 from mapreduce.total_order import TotalOrder, is_total_order
@@ -80,17 +81,28 @@ class Job:
             setattr(self, name, value)
         self._counters = TaskCounters()
         self._cuts: tuple[bytes, ...] = ()
+        self.side_files: Paths = {}
 
     def for_task(self, counters: TaskCounters) -> Self:
         """A fresh instance with the same parameters that counts into `counters`."""
         job = type(self)(**self.params)
         job._counters = counters
         job._cuts = self._cuts
+        job.side_files = self.side_files
         return job
 
     def cut_at(self, cuts: tuple[bytes, ...]) -> None:
         """Take the cut points that `TotalOrder` got when the job was planned."""
         self._cuts = cuts
+
+    def give_files(self, paths: Paths) -> None:
+        """Let `file` find these."""
+        self.side_files = paths
+
+    def file(self, name: str) -> Path:
+        """The path of a file that was shipped with the job (`--files`), to be read and not
+        changed. Raises NotFound with the names there are."""
+        return path_of(self.side_files, name)
 
     def count(self, name: str, n: int = 1, group: str = USER) -> None:
         """Add `n` to a counter; it shows in the job's result once the attempt is committed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,9 @@ from mapreduce.unbuilt import NotBuilt, check_functions
 
 MODULE_NAME = "minimr_job"
 """The name under which a job file is imported; pickles of its classes carry it."""
+
+ARCHIVES = frozenset({".zip", ".egg", ".whl"})
+"""Endings of files out of which Python imports."""
 
 _MAPPERS = ("mapper", "mapper_raw")
 _FUNCTIONS = ("reducer", "combiner", "partition", "sort_key", "group_key")
@@ -49,10 +53,22 @@ def load_job(target: str) -> type[Job]:
 
 def load_from_bundle(directory: Path, spec: JobSpec) -> Job:
     """The job of an opened bundle with its parameters; for task processes."""
+    make_importable(path for path in sorted(directory.iterdir()) if path.suffix in ARCHIVES)
     module = import_file(directory / spec.entry)
     job = find_job(module, spec.class_name)(**spec.params)
     job.cut_at(spec.cuts)
     return job
+
+
+def make_importable(py_files: Iterable[Path]) -> None:
+    """Let this process import modules, packages (directories) and what archives hold. Raises
+    NotFound."""
+    for path in py_files:
+        if not path.exists():
+            raise NotFound(f"--py-files {path}: no such file or directory", str(path))
+        place = str(path.resolve() if path.suffix in ARCHIVES else path.resolve().parent)
+        if place not in sys.path:
+            sys.path.insert(0, place)
 
 
 def import_file(path: Path) -> ModuleType:

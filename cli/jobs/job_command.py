@@ -8,6 +8,8 @@ understood, because its parameters decide which options there are. So is its doc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 JOB_CLASS = "minimr.job_class"
 """Where the loaded class is kept in the context."""
+PY_FILES = "--py-files"
+"""The option that names what the job file may import."""
 
 
 class JobCommand(click.Command):
@@ -29,8 +33,9 @@ class JobCommand(click.Command):
         """Load the job that ``args`` name, then understand them all."""
         target = job_operand(args, self.params)
         if target is not None:
-            from mapreduce.loader import load_job
+            from mapreduce.loader import load_job, make_importable
 
+            make_importable(map(Path, option_values(args, PY_FILES)))
             ctx.meta[JOB_CLASS] = load_job(target)
         return super().parse_args(ctx, args)
 
@@ -84,6 +89,12 @@ def job_operand(arguments: Sequence[str], parameters: Sequence[click.Parameter])
         else:
             return argument
     return None
+
+
+def option_values(arguments: Sequence[str], name: str) -> list[str]:
+    """The values of an option that may stand several times."""
+    behind = [after for before, after in pairwise(arguments) if before == name]
+    return behind + [a.removeprefix(f"{name}=") for a in arguments if a.startswith(f"{name}=")]
 
 
 def job_options(job_class: type[Job], own: Sequence[click.Parameter]) -> list[click.Parameter]:

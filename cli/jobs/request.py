@@ -28,6 +28,7 @@ class Request:
     settings: dict[str, str]
     env: dict[str, str]
     py_files: tuple[str, ...]
+    files: tuple[str, ...]
     name: str | None
     max_attempts: int | None
     task_timeout_ns: int | None

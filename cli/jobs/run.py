@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.cluster.programs import JOBS_MISSING, jobs_possible
 from cli.invocation import SIZE, TIME, Invocation, common, invocation
-from cli.jobs.job_command import JobCommand, job_of
+from cli.jobs.job_command import PY_FILES, JobCommand, job_of
 from cli.jobs.progress import AUTO, MODES
 from cli.jobs.request import Request, write_records
 from cli.render import json_line
@@ -49,7 +49,7 @@ def pairs(_context: click.Context, parameter: click.Parameter, value: Iterable[s
 @click.option(
     "-D", "settings", multiple=True, callback=pairs, metavar="K=V", help="Setting of the engine."
 )
-@click.option("--py-files", multiple=True, metavar="P", help="Module or package the job imports.")
+@click.option(PY_FILES, multiple=True, metavar="P", help="Module, package or zip to import.")
 @click.option("--files", multiple=True, metavar="F", help="File that every task can open.")
 @click.option("--env", multiple=True, callback=pairs, metavar="K=V", help="Variable of the tasks.")
 @click.option("--name", metavar="N", help="The job's name, else that of its class.")
@@ -70,7 +70,6 @@ def command(context: click.Context, call: Invocation, /, **options: Any) -> None
     A job that names its own inputs needs no INPUT.
     """
     runner = _runner(call, options["runner"])
-    _refuse_unbuilt(options)
     job = job_of(context, options)
     if options["partitions"] is not None:
         job.partitions = options["partitions"]
@@ -81,6 +80,7 @@ def command(context: click.Context, call: Invocation, /, **options: Any) -> None
         settings=options["settings"],
         env=options["env"],
         py_files=options["py_files"],
+        files=options["files"],
         name=options["name"],
         max_attempts=options["max_attempts"],
         task_timeout_ns=options["task_timeout"],
@@ -113,15 +113,11 @@ def _runner(call: Invocation, given: str | None) -> str:
     return chosen_runner(given)
 
 
-def _refuse_unbuilt(options: dict[str, Any]) -> None:
-    if options["files"]:
-        raise BadArgument("--files is not built yet: put the file into the DFS and read it there")
-
-
 def _run_inline(call: Invocation, job: Job, request: Request) -> None:
     """All in this process; what needs processes of its own is refused."""
     from mapreduce.job import parse_settings
     from mapreduce.runners import inline
+    from mapreduce.side_files import found_here
 
     only_cluster = {
         "--detach": request.detach,
@@ -135,7 +131,7 @@ def _run_inline(call: Invocation, job: Job, request: Request) -> None:
         if value:
             raise BadArgument(f"{option} is for -r cluster or local: inline is one process")
     os.environ.update(request.env)
-    sys.path[:0] = [os.path.dirname(os.path.abspath(path)) for path in request.py_files]
+    job.give_files(found_here(map(Path, request.files)))
     settings = parse_settings(request.settings)
     result = inline.run(job, request.inputs, request.output, settings, request.overwrite)
     show_result(call, job, result)

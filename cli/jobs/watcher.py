@@ -31,6 +31,7 @@ def submission_of(request: Request) -> Submission:
         request.overwrite,
         request.name or "",
         tuple(Path(path) for path in request.py_files),
+        tuple(Path(path) for path in request.files),
     )
 
 

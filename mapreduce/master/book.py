@@ -29,7 +29,7 @@ from mapreduce.commands import (
     RowsDropped,
     SplitsAdded,
 )
-from mapreduce.job import StepSpec, check_partitions, check_priority
+from mapreduce.job import StepSpec, check_partitions, check_priority, check_side_files
 from mapreduce.limits import (
     JOB_KEEP_NS,
     JOB_OUTPUT_KEEP_NS,
@@ -133,6 +133,7 @@ class JobBook:
         if word.options.max_attempts < 1:
             raise BadArgument(f"max_attempts is {word.options.max_attempts}: at least 1")
         check_priority(word.spec.settings.priority)
+        check_side_files(word.spec.files)
         if len(self._totals) + len(self._expires) >= JOBS_ACTIVE_MAX:
             raise Unavailable(f"{JOBS_ACTIVE_MAX} jobs are under way; wait until some have ended")
         output = join_path(split_path(word.output)) if word.output else ""

@@ -27,7 +27,14 @@ from mapreduce.master.storage import Storage
 from mapreduce.master.task import Attempt
 from mapreduce.plan import StepPlan
 from mapreduce.tables import JobRow, TaskRow, get_task
-from mapreduce.wire import AttemptId, AttemptSucceeded, JobState, Locality, TaskKind
+from mapreduce.wire import (
+    AttemptId,
+    AttemptSucceeded,
+    JobState,
+    Locality,
+    TaskKind,
+    files_folder,
+)
 
 JOBS_FOLDER = "/.jobs"
 
@@ -163,7 +170,7 @@ def end_job(
     parts while the caller still has to read them."""
     _, row = must_job(view.table, end.job)
     keeps = end.state is JobState.SUCCEEDED and not row.output
-    hidden = attempts_folder(row.job), steps_folder(row.job)
+    hidden = attempts_folder(row.job), steps_folder(row.job), files_folder(row.job)
     paths = hidden if keeps else (job_folder(row.job),)
     ended = JobEnded(
         number,

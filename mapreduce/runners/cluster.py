@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -30,16 +31,18 @@ from mapreduce.bundle import Bundle
 from mapreduce.errors import JobFailed
 from mapreduce.formats.exact import Exact
 from mapreduce.input_class import named_paths
-from mapreduce.job import JobSpec, Settings
+from mapreduce.job import DIGEST_BYTES, JobSpec, Settings, SideFile
 from mapreduce.job_class import Job, spec_of
 from mapreduce.loader import module_of
 from mapreduce.plan import plan_of
+from mapreduce.records import READ_BYTES
 from mapreduce.result import Result
 from mapreduce.runners.asking import ask
 from mapreduce.runners.files import DFS_SCHEME, dfs_entries, dfs_path
-from mapreduce.runners.packing import bundle_of
+from mapreduce.runners.packing import bundle_of, side_files_of
 from mapreduce.runners.sampling import needs_cuts, with_cuts
 from mapreduce.runners.submission import Submission
+from mapreduce.side_files import Paths
 from mapreduce.splits import InputFile, plan_splits
 from mapreduce.wire import (
     SPLITS_PER_PAGE,
@@ -54,6 +57,7 @@ from mapreduce.wire import (
     SubmitJob,
     WatchJob,
     bundle_path,
+    side_file_path,
 )
 
 WAIT_NS = 2 * SECOND_NS
@@ -114,6 +118,7 @@ def submit(
     )
     accepted = _open_job(fs, word, bundle)
     try:
+        _put_side_files(fs, accepted.job, spec.files, job.side_files)
         maps = 0
         for page in _pages(_planned(files, submission.settings, job.whole_files())):
             ask(fs, AddSplits(accepted.job, maps, page), Ok)
@@ -271,7 +276,9 @@ def _upload(
     bundle = bundle_of(job, submission.py_files)
     spec = spec_of(job, bundle.digest, bundle.entry, submission.settings, collect)
     _put_bundle(fs, bundle)
-    return msgspec.structs.replace(spec, name=submission.name or spec.name), bundle
+    side_files = side_files_of(job, submission.files)
+    name = submission.name or spec.name
+    return msgspec.structs.replace(spec, name=name, files=side_files), bundle
 
 
 def _put_bundle(fs: Client, bundle: Bundle) -> None:
@@ -280,6 +287,20 @@ def _put_bundle(fs: Client, bundle: Bundle) -> None:
     if not fs.exists(path):
         with suppress(Exists):  # somebody else was as quick; the name says that it is the same
             fs.write_bytes(path, bundle.data, overwrite=False)
+
+
+def _put_side_files(fs: Client, job_id: str, files: Sequence[SideFile], here: Paths) -> None:
+    """Have the side files in the job's folder. Raises BadArgument for one that has changed."""
+    for file in files:
+        digest = blake2b(digest_size=DIGEST_BYTES)
+        with here[file.name].open("rb") as source:
+            target = cast(BinaryIO, fs.open(side_file_path(job_id, file.name), "wb"))
+            with target:
+                while piece := source.read(READ_BYTES):
+                    digest.update(piece)
+                    target.write(piece)
+        if digest.hexdigest() != file.digest:
+            raise BadArgument(f"--files {here[file.name]} changed while the job was submitted")
 
 
 def _open_job(fs: Client, word: SubmitJob, bundle: Bundle) -> JobSubmitted:

@@ -11,6 +11,7 @@ reducers read the runs where they lie.
     SCRATCH/runs/local/   run files
     SCRATCH/steps/0/      what lies between the first step and the second
     SCRATCH/bundles/      the job's code
+    SCRATCH/files/        copies of its side files
     SCRATCH/logs/local/   what running attempts print; passed on to stderr when they end
 
 SCRATCH is a temporary folder of the run. Whatever ends the run, an interrupt included, first
@@ -27,7 +28,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import msgspec
 
@@ -49,8 +50,9 @@ from mapreduce.runners.here import (
     splits_between,
 )
 from mapreduce.runners.local_step import JOB_ID, LocalStep, Tools
-from mapreduce.runners.packing import bundle_of
+from mapreduce.runners.packing import bundle_of, side_files_of
 from mapreduce.runners.submission import Submission
+from mapreduce.side_files import Paths
 from mapreduce.wire import JobEvent, JobNews, JobReport, JobState, Locality, TaskCounts, TaskKind
 from mapreduce.worker.job_files import JobFiles
 from mapreduce.worker.process_pool import ProcessPool
@@ -122,12 +124,13 @@ class LocalRunner:
         """Run a job; see the function ``run``."""
         bundle = bundle_of(job, submission.py_files)
         spec = spec_of(job, bundle.digest, bundle.entry, submission.settings, output is None)
-        spec = msgspec.structs.replace(spec, name=submission.name or spec.name)
+        side_files = side_files_of(job, submission.files)
+        spec = msgspec.structs.replace(spec, name=submission.name or spec.name, files=side_files)
         directory = None if output is None else OutputDirectory(output, submission.overwrite)
         splits = placed_splits(job, inputs, submission.settings)
         spec = planned(job, spec, splits)
         self._keep_processes_of(spec, submission.options.env)
-        files = JobFiles(self.scratch, _BundleHere(bundle))
+        files = JobFiles(self.scratch, _ShippedFrom(bundle, job.side_files))
         attempts = self.scratch / "attempts"
         tools = Tools(
             self._slots, attempts, self._pool, self._runs, files, self._watch, submission.options
@@ -140,6 +143,7 @@ class LocalRunner:
             )
         finally:
             self._runs.drop_job(JOB_ID)
+            files.side.drop_job(JOB_ID)
             for folder in (steps, self.scratch / "logs"):
                 shutil.rmtree(folder, ignore_errors=True)
         tasks.tell(JobState.SUCCEEDED, output=result.output or "")
@@ -147,21 +151,26 @@ class LocalRunner:
 
     def _keep_processes_of(self, spec: JobSpec, env: dict[str, str]) -> None:
         """A process opens one job in its life: others than those of this code go."""
-        code = (spec.bundle, spec.entry, spec.class_name, spec.params, spec.cuts, env)
+        code = (spec.bundle, spec.entry, spec.class_name, spec.params, spec.cuts, spec.files, env)
         if code != self._code:
             self._pool.drop_job(JOB_ID)
             self._code = code
 
 
-class _BundleHere:
-    """The job's code where a worker would read it from the DFS."""
+class _ShippedFrom:
+    """The job's code and its side files where a worker would read them from the DFS."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, side_files: Paths) -> None:
         self._bundle = bundle
+        self._side_files = side_files
 
     def read(self, path: str) -> bytes:
         """The bundle: nothing else is asked for."""
         return self._bundle.data
+
+    def open(self, path: str) -> BinaryIO:
+        """A side file."""
+        return self._side_files[Path(path).name].open("rb")
 
 
 class _Tasks:

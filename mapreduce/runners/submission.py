@@ -18,3 +18,4 @@ class Submission:
     overwrite: bool = False
     name: str = ""
     py_files: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()

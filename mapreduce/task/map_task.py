@@ -22,6 +22,7 @@ from mapreduce.job_class import Job
 from mapreduce.shuffle.buffer import ColumnBuffer, CombineBuffer, MapBuffer
 from mapreduce.shuffle.keys import KeyType, join_types, show_type, type_of
 from mapreduce.shuffle.spill import Spills, split_by_partition, write_run
+from mapreduce.side_files import finding
 from mapreduce.step_class import Step, identity
 from mapreduce.task.combine import Combiner
 from mapreduce.task.emitter import Emitter, Sink
@@ -45,7 +46,7 @@ def run_map(task: MapTask, job: Job, env: TaskEnv) -> MapOutcome:
     job = job.for_task(counters)
     reading = _reading(task, job)
     side = side_outputs(task, job, env)
-    with counting(counters):
+    with counting(counters), finding(job.side_files):
         if task.spec.has_reducer:
             run = _RunSink(task, reading[0], env, counters)
             _Map(task, reading, env, counters).run(run, side)
@@ -63,7 +64,7 @@ def run_mapper(task: MapTask, job: Job, env: TaskEnv, sink: Sink) -> None:
     """Run the mapper of the first step alone, on a fresh instance whose counts are forgotten."""
     counters = TaskCounters()
     job = job.for_task(counters)
-    with counting(counters):
+    with counting(counters), finding(job.side_files):
         _Map(task, _reading(task, job), env, counters).run(sink, dropped_outputs())
 
 

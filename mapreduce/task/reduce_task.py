@@ -21,6 +21,7 @@ from mapreduce.shuffle.groups import Groups
 from mapreduce.shuffle.keys import NONE, KeyTypesError, join_types
 from mapreduce.shuffle.run_file import SegmentReader
 from mapreduce.shuffle.spill import merged_segments
+from mapreduce.side_files import finding
 from mapreduce.step_class import Step
 from mapreduce.task.emitter import Emitter
 from mapreduce.task.env import TaskEnv
@@ -37,7 +38,7 @@ def run_reduce(task: ReduceTask, job: Job, env: TaskEnv) -> ReduceOutcome:
     counters = TaskCounters()
     job = job.for_task(counters)
     step = job.bound_steps()[task.step]
-    with counting(counters):
+    with counting(counters), finding(job.side_files):
         part = PartWriter(output_format(job, task.is_exact), env.create_output(task.part_name))
         segments = _Segments(task, env, counters, grouping_of(step))
         side = side_outputs(task, job, env)

@@ -54,7 +54,9 @@ from mapreduce.wire.values import (
     TaskReport,
     WorkerReport,
     bundle_path,
+    files_folder,
     parse_task,
+    side_file_path,
 )
 from mapreduce.wire.workers import (
     AnnounceRuns,
@@ -139,5 +141,7 @@ __all__ = [
     "WorkerRegistered",
     "WorkerReport",
     "bundle_path",
+    "files_folder",
     "parse_task",
+    "side_file_path",
 ]

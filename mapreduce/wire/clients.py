@@ -22,7 +22,8 @@ class SubmitJob(Message, frozen=True):
     Sent by: client. Answered by: JobSubmitted, Exists (the output), NotFound (the bundle: upload
     it), BadArgument, Unavailable (too many jobs). ``token`` is chosen at random by the client:
     the same token again gets the same job. ``output`` '' leaves the parts in the job's hidden
-    folder until ``DropOutput``. A job that is not started within 10 minutes is discarded.
+    folder until ``DropOutput``. The side files that ``spec`` names are put into the job's folder
+    before it is started. A job that is not started within 10 minutes is discarded.
     """
 
     token: bytes

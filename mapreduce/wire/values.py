@@ -26,6 +26,16 @@ def bundle_path(digest: str) -> str:
     return f"{BUNDLE_FOLDER}/{digest}.zip"
 
 
+def files_folder(job: str) -> str:
+    """Where the client puts the side files of a job that it has opened; they go with the job."""
+    return f"/.jobs/{job}/files"
+
+
+def side_file_path(job: str, name: str) -> str:
+    """Where a side file of a job lies."""
+    return f"{files_folder(job)}/{name}"
+
+
 class TaskKind(StrEnum):
     """The two kinds of tasks."""
 

@@ -101,14 +101,14 @@ class AttemptRun:
         try:
             if lacking := self._watch.lacks_room():
                 raise StorageFault(lacking)
-            bundle = files.bundle(self._order.job.bundle)
+            opening = self._opening(files)
             log = AttemptLog(files.log_path(self.attempt))
         except (DfsError, OSError) as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             return self._failed(FailureKind.NODE, f"{self.attempt} cannot start: {error}")
         try:
             with self._watch.watching(self, self._limit_bytes):
-                return self._run_logged(pool, bundle, log, runs)
+                return self._run_logged(pool, opening, log, runs)
         finally:
             log.close()
 
@@ -153,7 +153,7 @@ class AttemptRun:
         return child.scratch_bytes(device) if child is not None else 0
 
     def _run_logged(
-        self, pool: ProcessPool, bundle: Path, log: AttemptLog, runs: RunStore
+        self, pool: ProcessPool, opening: OpenJob, log: AttemptLog, runs: RunStore
     ) -> Report:
         try:
             child, job_is_open = pool.take(self.attempt.job)
@@ -164,7 +164,7 @@ class AttemptRun:
         trouble = ""
         try:
             self._attach(child)
-            end = None if job_is_open else self._open_job(child, bundle, log)
+            end = None if job_is_open else self._open_job(child, opening, log)
             end = end or self._converse(child, log)
             if isinstance(end, Succeeded) and leaves_run(self._order.task):
                 runs.add(self.attempt, self._folder / RUN_FILE)
@@ -219,9 +219,15 @@ class AttemptRun:
 
     # The conversation.
 
-    def _open_job(self, child: TaskChild, bundle: Path, log: AttemptLog) -> End | None:
+    def _opening(self, files: JobFiles) -> OpenJob:
+        """What lets a process open the job, once its files are here."""
+        spec = self._order.job
+        bundle = str(files.bundle(spec.bundle))
+        side_files = files.side.paths(self.attempt.job, spec.files)
+        return OpenJob(spec, bundle, self._order.env, self._limit_bytes, side_files)
+
+    def _open_job(self, child: TaskChild, order: OpenJob, log: AttemptLog) -> End | None:
         """Let a warm process open the job; None when it has."""
-        order = OpenJob(self._order.job, str(bundle), self._order.env, self._limit_bytes)
         for send_next in (True, False):
             word, _ = child.receive(log, TASK_START_NS if send_next else None)
             if isinstance(word, UserFailed | EnvironmentFailed):

@@ -35,3 +35,7 @@ class DfsStorage:
     def read(self, path: str) -> bytes:
         """A whole, small file."""
         return self._client.read_bytes(path)
+
+    def open(self, path: str) -> BinaryIO:
+        """A file, to be read forward."""
+        return cast(BinaryIO, self._client.open(path, "rb"))

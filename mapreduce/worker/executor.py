@@ -7,6 +7,7 @@ attempt lives, everything else is short.
     scratch/attempts/…   files of running attempts
     scratch/runs/JOB/    run files, see ``runs``
     scratch/bundles/     code of jobs
+    scratch/files/       side files of jobs, see ``side_store``
     scratch/logs/JOB/    what attempts printed, of the newest jobs
 
 At start the first two are emptied and what an earlier worker left running is killed; what runs
@@ -41,7 +42,7 @@ from mapreduce.worker.work import (
     WorkerTask,
 )
 
-FOLDERS = ("tasks", "attempts", "runs", "bundles", "logs")
+FOLDERS = ("tasks", "attempts", "runs", "bundles", "files", "logs")
 WARM_PROCESSES = 2
 
 
@@ -83,6 +84,7 @@ class AttemptExecutor:
             case DropJob():
                 self._pool.drop_job(work.job)
                 self._runs.drop_job(work.job)
+                self._files.side.drop_job(work.job)
         return None
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Files of jobs on a worker: their code, and what their tasks printed.
+"""Files of jobs on a worker: their code, side files, and what their tasks printed.
 
 A bundle is fetched once, by whoever needs it first, and is named by its digest; the task that
 opens it verifies it. Bundles and logs outlive their job, since the next run of the same code needs
@@ -14,6 +14,7 @@ from threading import Lock
 from dfs.errors import NotFound
 from mapreduce.wire import AttemptId, bundle_path
 from mapreduce.worker.serving import WholeFiles
+from mapreduce.worker.side_store import SideStore
 from mapreduce.worker.work import LOG_PIECE_BYTES
 
 BUNDLES_KEPT = 50
@@ -21,13 +22,14 @@ JOBS_LOGGED = 50
 
 
 class JobFiles:
-    """The folders ``bundles`` and ``logs`` below ``scratch``."""
+    """The folders ``bundles`` and ``logs`` below ``scratch``; ``side`` is ``files``."""
 
     def __init__(self, scratch: Path, storage: WholeFiles) -> None:
         self._storage = storage
         self._bundles = scratch / "bundles"
         self._logs = scratch / "logs"
         self._lock = Lock()
+        self.side = SideStore(scratch / "files", storage)
         for folder in (self._bundles, self._logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -68,10 +68,14 @@ class TaskFiles(Protocol):
 
 
 class WholeFiles(Protocol):
-    """What the code of jobs is read from; errors are DfsError."""
+    """What the code and the side files of jobs are read from; errors are DfsError and, where files
+    of this machine are meant, OSError."""
 
     def read(self, path: str) -> bytes:
         """A whole, small file."""
+
+    def open(self, path: str) -> BinaryIO:
+        """A file, to be read forward."""
 
 
 class Storage(TaskFiles, WholeFiles, Protocol):

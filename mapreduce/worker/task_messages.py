@@ -37,13 +37,15 @@ READ_BYTES = 1 << 20
 
 
 class OpenJob(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Everything that follows belongs to this job; ``env`` are variables of its environment, and
-    ``memory_bytes`` is what its worker lets a task have."""
+    """Everything that follows belongs to this job; ``env`` are variables of its environment,
+    ``memory_bytes`` is what its worker lets a task have, and ``files`` are the paths of its side
+    files by name."""
 
     job: JobSpec
     bundle_path: str
     env: dict[str, str] = {}
     memory_bytes: int = 0
+    files: dict[str, str] = {}
 
 
 class StartMap(msgspec.Struct, frozen=True, array_like=True, tag=2):

@@ -58,7 +58,9 @@ def open_job(order: OpenJob) -> Job:
     folder = Path(CODE_FOLDER)
     folder.mkdir()
     unpack(Path(order.bundle_path).read_bytes(), order.job.bundle, folder)
-    return load_from_bundle(folder, order.job)
+    job = load_from_bundle(folder, order.job)
+    job.give_files({name: Path(path) for name, path in order.files.items()})
+    return job
 
 
 def run_task(order: StartMap | StartReduce, job: Job, channel: TaskChannel) -> Succeeded:

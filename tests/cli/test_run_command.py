@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import click
@@ -115,7 +116,6 @@ def test_a_job_file_that_is_run_is_the_same_command(job: str, text: str) -> None
     ("arguments", "said"),
     [
         (("-r", "local", "-d"), "-r cluster"),
-        (("-r", "inline", "--files", "x"), "not built"),
         (("-r", "inline", "--speculative"), "-r cluster"),
         (("-r", "local", "--speculative"), "-r cluster"),
         (("-r", "inline", "-D", "priority=high"), "from -100 to 100"),
@@ -153,7 +153,28 @@ def test_what_is_sent_to_side_outputs_needs_an_output(text: str, tmp_path: Path)
     assert (tmp_path / "out/errors/part-m-00000").read_text("utf-8") == "a b A\nccc b\n"
 
 
+def test_side_files_and_archives_on_the_command_line(text: str, tmp_path: Path) -> None:
+    job, known, archive = (tmp_path / name for name in ("job.py", "known", "lib.zip"))
+    job.write_text(
+        "import mapreduce as mr\n"
+        "import packed\n"
+        "def mapper(key, line):\n"
+        "    yield packed.NAME, mr.file('known').read_text()\n",
+        encoding="utf-8",
+    )
+    known.write_text("K", encoding="utf-8")
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("packed.py", "NAME = 'packed'\n")
+    for py_files in (["--py-files", str(archive)], [f"--py-files={archive}"]):
+        done = inline(str(job), text, "--files", str(known), *py_files)
+        assert (done.stdout, done.returncode) == ("packed\tK\n" * 2, 0)
+
+
 def test_missing_inputs_and_files(shell: Shell, job: str, tmp_path: Path) -> None:
+    for runner in ("inline", "local"):
+        for option in ("--files", "--py-files"):
+            ended = shell.minimr("run", "-r", runner, job, job, option, "none")
+            assert (ended.code, ended.err.count("\n")) == (3, 1)
     assert shell.minimr("run", job).code == 2
     assert shell.minimr("run", str(tmp_path / "none.py"), "x").code == 3
     assert shell.minimr("run", "-r", "inline", job, str(tmp_path / "none")).code == 3

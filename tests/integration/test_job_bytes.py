@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sysconfig
+import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -69,6 +70,24 @@ class Everything(mr.Job):
 GREP = 'def mapper(key, line):\n    yield f"{key[0]}:{key[1]}", len(line)\n'
 
 
+SHIPPED = """
+import mapreduce as mr
+from packed import mark
+
+class Shipped(mr.Job):
+    def known(self, key, line):
+        words = self.file("known.txt").read_text("utf-8").split()
+        for word in line.split():
+            yield (mark(word), 1) if word in words else mr.to("unknown", word)
+
+    inputs = [mr.Input("nowhere", mapper=known), mr.Input("none", mapper="known")]
+
+    def reducer(self, word, ones):
+        yield word, sum(ones)
+        yield mr.to("seen", word)
+"""
+
+
 @pytest.fixture(scope="module")
 def place(cluster: ClusterHere, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("odd")
@@ -108,12 +127,32 @@ def everywhere(
     with TemporaryDirectory() as copies:
         cluster.minidfs("get", "-r", folder, f"{copies}/all")
         found = {
-            output.name: {part.name: part.read_bytes() for part in output.iterdir()}
+            output.name: {
+                str(part.relative_to(output)): part.read_bytes()
+                for part in output.rglob("*")
+                if part.is_file()
+            }
             for output in Path(copies, "all").iterdir()
         }
     assert found["inline"] == found["local"] == found["cluster"]
     assert sorted(found) == ["cluster", "inline", "local"]
     return found["cluster"]
+
+
+def test_side_files_archives_inputs_and_side_outputs(
+    cluster: ClusterHere, place: str, tmp_path: Path
+) -> None:
+    job, known, archive = (tmp_path / name for name in ("job.py", "known.txt", "lib.zip"))
+    job.write_text(SHIPPED, encoding="utf-8")
+    known.write_text("def self return the", encoding="utf-8")
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("packed.py", "def mark(word): return f'<{word}>'\n")
+    options = (f"minidfs:{place}/one-chunk", "--files", f"{known}", "--py-files", f"{archive}")
+    found = everywhere(cluster, f"/{tmp_path.name}", job, f"{place}/no-final-newline", *options)
+    assert {"unknown/part-m-00000", "unknown/part-m-00004", "seen/part-r-00003"} <= found.keys()
+    assert cluster.minidfs("ls", "/.jobs").stdout == "bundles\n"
+    done = cluster.minimr("run", job, place, *options[-2:], code=2)
+    assert "the job names 2 inputs" in done.stderr
 
 
 @pytest.mark.parametrize("runner", ["inline", "local"])

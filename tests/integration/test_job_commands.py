@@ -195,7 +195,7 @@ def test_job_files_that_are_none(
         ([INPUT, "-D", "split_bytes"], 2, "KEY=VALUE"),
         ([INPUT, "-n", "0"], 2, "partitions"),
         ([INPUT, "-r", "local", "-d"], 2, "-r cluster"),
-        ([INPUT, "--files", "x"], 2, "not built"),
+        ([INPUT, "--files", "nowhere/x"], 3, "nowhere/x"),
         ([INPUT, "-D", "priority=101"], 2, "from -100 to 100"),
         ([INPUT, "--pauze", "1"], 2, "--pause"),
         ([INPUT, "-r", "inline", "--max-attempts", "2"], 2, "-r cluster"),
