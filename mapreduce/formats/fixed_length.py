@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from dfs.errors import BadArgument
 from mapreduce.formats import BadRecordError, Batch, Count, RecordError
 from mapreduce.job import FileSplit
-from mapreduce.records import READ_BYTES
+from mapreduce.records import READ_BYTES, read_up_to
 
 
 class FixedLength:
@@ -40,7 +40,7 @@ class FixedLength:
         at, end = self._first(split.start), self._first(split.end)
         while at < end:
             wanted = min(end - at, max(READ_BYTES // size, 1) * size)
-            data = _read_up_to(file, wanted)
+            data = read_up_to(file, wanted)
             whole = len(data) - len(data) % size
             offsets = range(at, at + whole, size)
             values = [data[n : n + size] for n in range(0, whole, size)]
@@ -56,7 +56,7 @@ class FixedLength:
 
     def decode(self, file: BinaryIO) -> Iterator[tuple[Any, Any]]:
         """No key (None) and the bytes of each record."""
-        while data := _read_up_to(file, self._record_bytes):
+        while data := read_up_to(file, self._record_bytes):
             yield None, data
 
     def _encode(self, key: Any, value: Any) -> bytes:
@@ -70,11 +70,3 @@ class FixedLength:
     def _first(self, offset: int) -> int:
         """Where the first record begins that does not begin before `offset`."""
         return -(-offset // self._record_bytes) * self._record_bytes
-
-
-def _read_up_to(file: BinaryIO, size: int) -> bytes:
-    """`size` bytes, fewer only at the file's end."""
-    data = file.read(size)
-    while 0 < len(data) < size and (more := file.read(size - len(data))):
-        data += more
-    return data

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import BinaryIO
 
-from mapreduce.formats import Batch, Count
+from mapreduce.formats import BadRecordError, Batch, Count
 from mapreduce.job import FileSplit
-from mapreduce.records import line_blocks, read_position
+from mapreduce.records import LineTooLongError, line_blocks, read_position
 
 INVALID_UTF8 = "invalid_utf8"
 """Counter of lines, or whole files, in which bytes were replaced."""
@@ -58,12 +58,15 @@ def _batches(
     file: BinaryIO, split: FileSplit, count: Count
 ) -> Iterator[tuple[list[int], list[str]]]:
     """Offsets and texts of the lines that begin in the split."""
-    for offset, block in line_blocks(file, split):
-        lines, sizes, invalid = _split(block)
-        if invalid:
-            count(INVALID_UTF8, invalid)
-        offsets = list(accumulate(sizes, lambda at, size: at + size + 1, initial=offset))
-        yield offsets[: len(lines)], lines
+    try:
+        for offset, block in line_blocks(file, split):
+            lines, sizes, invalid = _split(block)
+            if invalid:
+                count(INVALID_UTF8, invalid)
+            offsets = list(accumulate(sizes, lambda at, size: at + size + 1, initial=offset))
+            yield offsets[: len(lines)], lines
+    except LineTooLongError as error:
+        raise BadRecordError(str(error), error.offset, error.start) from None
 
 
 def _split(block: bytes) -> tuple[list[str], list[int], int]:

@@ -31,7 +31,7 @@ from mapreduce.runners.here import (
     planned,
     splits_between,
 )
-from mapreduce.shuffle.run_index import read_index
+from mapreduce.shuffle.run_index import read_entry
 from mapreduce.task.map_task import run_map
 from mapreduce.task.reduce_task import run_reduce
 
@@ -82,7 +82,7 @@ class LocalEnv:
     def open_map_output(self, map_index: int) -> BinaryIO:
         """This partition's segment of a run file; readers of segments know where it ends."""
         file = (self._work / _RUN.format(map_index)).open("rb")
-        file.seek(read_index(file).partitions[self._partition].offset)
+        file.seek(read_entry(file, self._partition).offset)
         return file
 
     def create_output(self, name: str) -> BinaryIO:

@@ -173,6 +173,8 @@ def concat(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """The frames below each other; where their columns differ, in the general form of both."""
     if len(frames) == 1:
         return frames[0]
+    if len({tuple(frame.schema.items()) for frame in frames}) == 1:
+        return pl.concat(frames)
     keys = _same_form([f.select(key_names(f)) for f in frames], _general_keys)
     values = _same_form([f.select(value_names(f)) for f in frames], _general_values)
     return pl.concat(

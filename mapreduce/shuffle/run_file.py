@@ -1,17 +1,16 @@
 """The run file: sorted records of one map (or one spill), partition after partition.
 
     run     = segment* footer tail
-    segment = "MRSG" version:u16 type_bytes:u16 map:u32 partition:u32 records:u64 check:u64
-              key_type block*
+    segment = "MRSG" version:u16 type_bytes:u16 map:u32 partition:u32 records:u64
+              row_bytes:u64 check:u64 key_type block*
     block   = payload_bytes:u32 records:u32 check:u64 payload
-    tail    = footer_bytes:u64 check:u64 "MRUNEND1"
 
 Little endian. A segment, the bytes that one reducer fetches, can be read alone: its head says
-whose it is and how many records follow. A payload is an Arrow IPC stream (lz4). Checks are
+whose it is, how many records follow, and how large the largest is, so that who merges segments
+knows what it needs for each. A payload is an Arrow IPC stream (lz4). Checks are
 xxh3-64; that of a block is seeded with its map, partition and number, so a block in the wrong
-place is found as surely as a damaged one. The footer is msgpack: offset, bytes, records and
-block checks of each partition, for the worker that serves the file. docs/formats.md has a
-worked example.
+place is found as surely as a damaged one. Footer and tail are those of `run_index`.
+docs/formats.md has a worked example.
 
 A reader trusts nothing: whatever does not fit raises RunCorrupt, and the map runs again.
 """
@@ -40,7 +39,7 @@ BLOCK_BYTES = 1 << 20
 BLOCK_ROWS = 1 << 16
 MAX_PAYLOAD_BYTES = (1 << 32) - 1
 
-_SEGMENT = struct.Struct("<4sHHIIQ")
+_SEGMENT = struct.Struct("<4sHHIIQQ")
 _CHECK = struct.Struct("<Q")
 _BLOCK = struct.Struct("<IIQ")
 
@@ -51,7 +50,14 @@ class SegmentHead(msgspec.Struct, frozen=True):
     map_index: int
     partition: int
     records: int
+    row_bytes: int
+    """Content of the largest record, as `columns.row_bytes` counts it."""
     key_type: KeyType
+
+    @property
+    def block_bytes(self) -> int:
+        """What the content of a block has at most."""
+        return min(self.records * self.row_bytes, BLOCK_BYTES + self.row_bytes)
 
 
 class RunWriter:
@@ -64,31 +70,29 @@ class RunWriter:
         self._offset = 0
         self._entries: list[PartitionEntry] = []
 
-    def add_partition(self, records: int, frames: Iterator[pl.DataFrame]) -> None:
-        """The next partition: `records` records in sorted frames; raises RecordsLost if the
-        frames have another number of them."""
+    def add_partition(self, records: int, row_bytes: int, frames: Iterator[pl.DataFrame]) -> None:
+        """The next partition: `records` records in sorted frames, the largest of `row_bytes`.
+        Raises RecordsLost if the frames have another number of records."""
         partition = len(self._entries)
         start = self._offset
-        head = SegmentHead(self._map_index, partition, records, self._key_type)
+        head = SegmentHead(self._map_index, partition, records, row_bytes, self._key_type)
         self._write(encode_head(head))
-        checks: list[int] = []
-        written = 0
+        blocks = written = 0
         for frame in frames:
             for block in cut_blocks(frame):
-                seed = _block_seed(self._map_index, partition, len(checks))
-                checks.append(self._write_block(block, seed))
+                self._write_block(block, _block_seed(self._map_index, partition, blocks))
+                blocks += 1
                 written += block.height
         check_conserved(f"merging partition {partition}", records, written)
-        self._entries.append(PartitionEntry(start, self._offset - start, records, tuple(checks)))
+        self._entries.append(PartitionEntry(start, self._offset - start, records))
 
     def finish(self) -> RunIndex:
         """Write the footer and close the file."""
-        index = RunIndex(RUN_VERSION, self._map_index, tuple(self._entries))
-        self._write(encode_index(index))
+        self._write(encode_index(self._map_index, self._entries))
         self._file.close()
-        return index
+        return RunIndex(self._map_index, tuple(self._entries))
 
-    def _write_block(self, block: pl.DataFrame, seed: int) -> int:
+    def _write_block(self, block: pl.DataFrame, seed: int) -> None:
         buffer = io.BytesIO()
         block.write_ipc_stream(buffer, compression="lz4", compat_level=pl.CompatLevel.oldest())
         payload = buffer.getbuffer()
@@ -97,7 +101,6 @@ class RunWriter:
         check = xxh3_64_intdigest(payload, seed)
         self._write(_BLOCK.pack(payload.nbytes, block.height, check))
         self._write(payload)
-        return check
 
     def _write(self, data: bytes | memoryview) -> None:
         self._file.write(data)
@@ -124,11 +127,23 @@ def cut_blocks(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
         yield frame.slice(start, end - start)
 
 
+def largest_row_bytes(frame: pl.DataFrame) -> int:
+    """Content of the frame's largest record, 0 if it has none."""
+    largest: Any = row_bytes(frame).max()
+    return largest or 0
+
+
 def encode_head(head: SegmentHead) -> bytes:
     """The bytes before a segment's first block."""
     key_type = json.dumps(head.key_type, separators=(",", ":")).encode()
     fixed = _SEGMENT.pack(
-        SEGMENT_MAGIC, RUN_VERSION, len(key_type), head.map_index, head.partition, head.records
+        SEGMENT_MAGIC,
+        RUN_VERSION,
+        len(key_type),
+        head.map_index,
+        head.partition,
+        head.records,
+        head.row_bytes,
     )
     return fixed + _CHECK.pack(xxh3_64_intdigest(fixed + key_type)) + key_type
 
@@ -136,14 +151,14 @@ def encode_head(head: SegmentHead) -> bytes:
 def read_head(file: BinaryIO) -> SegmentHead:
     """Read a segment's head; raises RunCorrupt."""
     fixed = read_exactly(file, _SEGMENT.size)
-    magic, version, type_bytes, map_index, partition, records = _SEGMENT.unpack(fixed)
+    magic, version, type_bytes, map_index, partition, records, row_bytes = _SEGMENT.unpack(fixed)
     if magic != SEGMENT_MAGIC or version != RUN_VERSION:
         raise RunCorrupt(f"no run segment of version {RUN_VERSION}: it begins with {fixed[:6]!r}")
     (check,) = _CHECK.unpack(read_exactly(file, _CHECK.size))
     key_type = read_exactly(file, type_bytes)
     if xxh3_64_intdigest(fixed + key_type) != check:
         raise RunCorrupt("the head of a run segment is damaged")
-    return SegmentHead(map_index, partition, records, _key_type(json.loads(key_type)))
+    return SegmentHead(map_index, partition, records, row_bytes, _key_type(json.loads(key_type)))
 
 
 def _key_type(data: Any) -> KeyType:

@@ -4,23 +4,37 @@ Each time the buffer is full its records go, sorted and partitioned, into a spil
 of its own in scratch space. At the end the spills are merged, partition by partition, into the
 map's output; with one spill only, that is the output. Spills are merged in the order in which
 they were written, so values of a key keep the order in which they were emitted.
+
+A merge holds a block of each of its sources, so it takes only as many as its room allows; more
+are merged in passes, group by adjacent group. That changes nothing in the
+records or in their order, and memory depends neither on the number of sources nor on how long a
+key is, only on the largest records: two blocks are always held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 import polars as pl
 
 from mapreduce.shuffle.grouping import Grouping
 from mapreduce.shuffle.keys import NONE, KeyType
 from mapreduce.shuffle.merge import merge
-from mapreduce.shuffle.run_file import RunWriter, SegmentReader
+from mapreduce.shuffle.run_file import BLOCK_BYTES, RunWriter, SegmentReader, largest_row_bytes
 from mapreduce.shuffle.run_index import RunIndex
 
-MAX_FAN_IN = 32
-"""Sources of one merge: each holds a block of about 1 MiB and an open file."""
+
+class MergeRoom(NamedTuple):
+    """What one merge may take: bytes in the blocks of its sources, one of each, and sources, each
+    of which is an open file. Two are always taken."""
+
+    held_bytes: int = 32 << 20
+    sources: int = 128
+
+
+MERGE_ROOM = MergeRoom()
+T = TypeVar("T")
 
 Partition = Callable[[list[Any], int], list[int]]
 """The partition of each of several keys."""
@@ -62,14 +76,29 @@ def split_by_partition(
     return [parts.get((number,), empty) for number in range(partitions)]
 
 
+class _Spill(NamedTuple):
+    """A run in scratch; its largest record has `row_bytes`."""
+
+    name: str
+    row_bytes: int
+
+    @property
+    def block_bytes(self) -> int:
+        """What the content of a block has at most."""
+        return BLOCK_BYTES + self.row_bytes
+
+
 class Spills:
     """The spills of one map."""
 
-    def __init__(self, scratch: Scratch, map_index: int, partitions: int) -> None:
+    def __init__(
+        self, scratch: Scratch, map_index: int, partitions: int, room: MergeRoom = MERGE_ROOM
+    ) -> None:
         self._scratch = scratch
         self._map_index = map_index
         self._partitions = partitions
-        self._runs: list[tuple[str, RunIndex]] = []
+        self._room = room
+        self._runs: list[_Spill] = []
         self._named = 0
         self.written_bytes = 0
         """Segments of all scratch files so far."""
@@ -80,41 +109,40 @@ class Spills:
     def add(self, parts: Sequence[pl.DataFrame], key_type: KeyType) -> None:
         """Write one spill: a sorted frame for each partition."""
         name = self._new_name()
+        row_bytes = max(map(largest_row_bytes, parts))
         file = self._scratch.create_scratch(name)
-        self._keep(name, write_run(file, self._map_index, key_type, parts))
+        index = write_run(file, self._map_index, key_type, parts)
+        self._runs.append(self._kept(name, index, row_bytes))
 
     def merge_into(self, file: BinaryIO, key_type: KeyType) -> RunIndex:
         """Write the map's output from all spills and remove them."""
-        while len(self._runs) > MAX_FAN_IN:
-            self._merge_adjacent(key_type)
+        while len(groups := self._groups()) > 1:
+            self._runs = [self._merge_to_scratch(group, key_type) for group in groups]
         return self._merge(self._runs, file, key_type)
 
-    def _merge_adjacent(self, key_type: KeyType) -> None:
-        runs, self._runs = self._runs, []
-        for at in range(0, len(runs), MAX_FAN_IN):
-            name = self._new_name()
-            file = self._scratch.create_scratch(name)
-            self._keep(name, self._merge(runs[at : at + MAX_FAN_IN], file, key_type))
+    def _groups(self) -> list[list[_Spill]]:
+        return [group for group, _ in groups_that_fit(self._runs, _bytes_of_spill, self._room)]
 
-    def _keep(self, name: str, index: RunIndex) -> None:
-        self._runs.append((name, index))
+    def _merge_to_scratch(self, runs: list[_Spill], key_type: KeyType) -> _Spill:
+        name = self._new_name()
+        index = self._merge(runs, self._scratch.create_scratch(name), key_type)
+        return self._kept(name, index, max(run.row_bytes for run in runs))
+
+    def _kept(self, name: str, index: RunIndex, row_bytes: int) -> _Spill:
         self.written_bytes += index.size_bytes
+        return _Spill(name, row_bytes)
 
-    def _merge(
-        self, runs: list[tuple[str, RunIndex]], file: BinaryIO, key_type: KeyType
-    ) -> RunIndex:
+    def _merge(self, runs: list[_Spill], file: BinaryIO, key_type: KeyType) -> RunIndex:
+        """Merge runs, each of which is read from its beginning to its end."""
         writer = RunWriter(file, self._map_index, key_type)
-        files = [self._scratch.open_scratch(name) for name, _ in runs]
+        files = [self._scratch.open_scratch(run.name) for run in runs]
         for partition in range(self._partitions):
-            sources = []
-            for (_, index), source in zip(runs, files, strict=True):
-                source.seek(index.partitions[partition].offset)
-                sources.append(SegmentReader(source, self._map_index, partition))
-            records = sum(source.remaining for source in sources)
-            writer.add_partition(records, merge(sources))
-        for (name, _), source in zip(runs, files, strict=True):
+            _write_merged(
+                writer, [SegmentReader(source, self._map_index, partition) for source in files]
+            )
+        for run, source in zip(runs, files, strict=True):
             source.close()
-            self._scratch.remove_scratch(name)
+            self._scratch.remove_scratch(run.name)
         return writer.finish()
 
     def _new_name(self) -> str:
@@ -128,32 +156,69 @@ def write_run(
     """Write a run file from one sorted frame for each partition."""
     writer = RunWriter(file, map_index, key_type)
     for part in parts:
-        writer.add_partition(part.height, iter([part]))
+        writer.add_partition(part.height, largest_row_bytes(part), iter([part]))
     return writer.finish()
 
 
 def merged_segments(
-    open_segment: Callable[[int], SegmentReader], count: int, scratch: Scratch
+    open_segment: Callable[[int], SegmentReader],
+    count: int,
+    scratch: Scratch,
+    room: MergeRoom = MERGE_ROOM,
+    level: int = 0,
 ) -> Iterator[pl.DataFrame]:
-    """One sorted stream of `count` segments in order, at most MAX_FAN_IN open at a time.
+    """One sorted stream of `count` segments in order.
 
-    More are first merged in adjacent groups into scratch files, repeatedly if need be.
+    If they do not fit into one merge, adjacent groups are first merged into scratch files, each
+    as soon as the segment behind it is there, and these in turn.
     """
-    level = 0
-    while count > MAX_FAN_IN:
-        starts = range(0, count, MAX_FAN_IN)
-        for number, start in enumerate(starts):
-            some = range(start, min(start + MAX_FAN_IN, count))
-            _merge_to_scratch(list(map(open_segment, some)), scratch, level, number)
-        _remove_level(scratch, level - 1, count)
-        open_segment = _opener(scratch, level)
-        count = len(starts)
-        level += 1
-    sources = list(map(open_segment, range(count)))
-    yield from merge(sources)
+    merged = 0
+    opened = map(open_segment, range(count))
+    for sources, is_last in groups_that_fit(opened, _bytes_of_segment, room):
+        if is_last and not merged:
+            yield from merge(sources)
+        else:
+            writer = RunWriter(scratch.create_scratch(_name(level, merged)), merged, NONE)
+            _write_merged(writer, sources)
+            writer.finish()
+            merged += 1
+        for source in sources:
+            source.close()
+    if merged:
+        yield from merged_segments(_opener(scratch, level), merged, scratch, room, level + 1)
+
+
+def groups_that_fit(
+    sources: Iterable[T], block_bytes: Callable[[T], int], room: MergeRoom
+) -> Iterator[tuple[list[T], bool]]:
+    """Adjacent sources that one merge can take, and whether the group is the last one. There are
+    at least two in each but the last, so that every pass leaves fewer."""
+    group: list[T] = []
+    held = 0
     for source in sources:
-        source.close()
-    _remove_level(scratch, level - 1, count)
+        size = block_bytes(source)
+        is_full = held + size > room.held_bytes or len(group) >= room.sources
+        if is_full and len(group) > 1:
+            yield group, False
+            group, held = [], 0
+        group.append(source)
+        held += size
+    yield group, True
+
+
+def _write_merged(writer: RunWriter, sources: list[SegmentReader]) -> None:
+    """The sources as the next partition; whoever opened them has seen the types of their keys."""
+    records = sum(source.remaining for source in sources)
+    row_bytes = max(source.head.row_bytes for source in sources)
+    writer.add_partition(records, row_bytes, merge(sources))
+
+
+def _bytes_of_segment(source: SegmentReader) -> int:
+    return source.head.block_bytes
+
+
+def _bytes_of_spill(spill: _Spill) -> int:
+    return spill.block_bytes
 
 
 def _name(level: int, number: int) -> str:
@@ -161,20 +226,18 @@ def _name(level: int, number: int) -> str:
 
 
 def _opener(scratch: Scratch, level: int) -> Callable[[int], SegmentReader]:
-    return lambda number: SegmentReader(scratch.open_scratch(_name(level, number)), number, 0)
+    return lambda number: _MergedSegment(scratch, _name(level, number), number)
 
 
-def _merge_to_scratch(
-    sources: list[SegmentReader], scratch: Scratch, level: int, number: int
-) -> None:
-    """The sources as one segment; whoever opened them has seen the types of their keys."""
-    writer = RunWriter(scratch.create_scratch(_name(level, number)), number, NONE)
-    writer.add_partition(sum(source.remaining for source in sources), merge(sources))
-    writer.finish()
-    for source in sources:
-        source.close()
+class _MergedSegment(SegmentReader):
+    """A segment in scratch, which goes when it has been read."""
 
+    def __init__(self, scratch: Scratch, name: str, number: int) -> None:
+        super().__init__(scratch.open_scratch(name), number, 0)
+        self._scratch = scratch
+        self._name = name
 
-def _remove_level(scratch: Scratch, level: int, count: int) -> None:
-    for number in range(count if level >= 0 else 0):
-        scratch.remove_scratch(_name(level, number))
+    def close(self) -> None:
+        """Close and remove it."""
+        super().close()
+        self._scratch.remove_scratch(self._name)

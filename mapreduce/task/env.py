@@ -4,7 +4,7 @@ The same task code runs over local files (inline), over a socket to a worker (ta
 and over memory (simulation); only the `TaskEnv` differs. Its rules:
 
 * Every file is a plain blocking binary file; the task closes what it opened or created.
-* Input and map outputs are only read forward. Scratch files are also seeked when read.
+* Input, map outputs and scratch files are only read forward; a copy of the input is also seeked.
 * What a task created is visible to nobody until its attempt is committed by its runner. After
   an error the runner discards it all; the task cleans nothing up.
 * A failure of the environment is raised as DfsError or OSError and ends the attempt; it is
@@ -41,7 +41,7 @@ class TaskEnv(Protocol):
 
     def open_map_output(self, map_index: int) -> BinaryIO:
         """This reducer's segment of one map's run file: exactly the bytes that
-        `mapreduce.shuffle.run_index.read_index` gives for the partition. May block until
+        `mapreduce.shuffle.run_index.read_entry` gives for the partition. May block until
         the map has finished and its segment is fetched."""
         ...
 

@@ -25,7 +25,7 @@ from mapreduce.shuffle.spill import Spills, split_by_partition, write_run
 from mapreduce.side_files import finding
 from mapreduce.step_class import Step, identity
 from mapreduce.task.combine import Combiner
-from mapreduce.task.emitter import Emitter, Sink
+from mapreduce.task.emitter import BLOCK_BYTES, LOOK_RECORDS, Emitter, Sink
 from mapreduce.task.env import TaskEnv
 from mapreduce.task.failure import bounded_repr, failure_of
 from mapreduce.task.ordering import ordering_of
@@ -98,6 +98,8 @@ class _Map:
         """What is left of the records up to ``_end`` of the batch, while they are mapped."""
         self._raw: RawFile | None = None
         self._emitter: Emitter
+        self._flushed_at = task.split.start
+        """What was read up to this byte was passed on: long lines do not gather."""
         self._records = 0
 
     def run(self, sink: Sink, side: SideOutputs) -> None:
@@ -138,6 +140,9 @@ class _Map:
                     end = min(start + PROGRESS_RECORDS, len(batch.keys))
                     self._map(batch, start, end)
                     self._records += end - start
+                    if batch.offsets[end - 1] - self._flushed_at >= BLOCK_BYTES:
+                        self._flushed_at = batch.offsets[end - 1]
+                        self._emitter.pass_on()
                     self._tell((batch.offsets[end - 1] - split.start) / max(split.length, 1))
         except BadRecordError as error:
             record = bounded_repr(error.record)
@@ -150,7 +155,8 @@ class _Map:
         is the innermost loop of every job, and a call costs as much as a short word."""
         mapper = self._step.mapper or identity
         emitter = self._emitter
-        add_key, add_value = emitter.keys.append, emitter.values.append
+        keys = emitter.keys
+        add_key, add_value = keys.append, emitter.values.append
         self._left, self._end, self._batch = iter(batch.keys[start:end]), end, batch
         records = zip(self._left, batch.values[start:end], strict=True)
         for number, (name, content) in enumerate(records, start):
@@ -159,15 +165,15 @@ class _Map:
                 if pairs is None:
                     continue
                 pairs = iter(pairs)
-                for key, value in islice(pairs, emitter.room):
+                for key, value in islice(pairs, LOOK_RECORDS):
                     add_key(key)
                     add_value(value)
             except (Exception, SystemExit) as error:  # noqa: BLE001
                 self._number = number
                 raise self._fault(error) from None
-            if len(emitter.keys) >= emitter.room:
+            if len(keys) >= emitter.mark:
                 self._number = number
-                emitter.flush()
+                emitter.look()
                 emitter.take_rest(pairs)
 
     def _map_raw(self, mapper: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ code. `_Segments` keeps such a fault: it is raised as what it is, even if user c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ from mapreduce.job_class import Job
 from mapreduce.shuffle.grouping import Grouping
 from mapreduce.shuffle.groups import Groups
 from mapreduce.shuffle.keys import NONE, KeyTypesError, join_types
-from mapreduce.shuffle.run_file import SegmentReader
+from mapreduce.shuffle.run_file import SegmentReader, cut_blocks
 from mapreduce.shuffle.spill import merged_segments
 from mapreduce.side_files import finding
 from mapreduce.step_class import Step
@@ -75,9 +76,10 @@ class _Segments:
 
     def _guarded(self) -> Iterator[pl.DataFrame]:
         try:
-            for frame in merged_segments(self._open, self._task.map_count, self._env):
-                self.read += frame.height
-                yield frame
+            merged = merged_segments(self._open, self._task.map_count, self._env)
+            for block in chain.from_iterable(map(cut_blocks, merged)):
+                self.read += block.height
+                yield block
                 fraction = self.read / max(self.announced, 1)
                 self._env.progress(self.read, fraction, self._counters.status)
         except Exception as error:  # kept, and raised again behind user code

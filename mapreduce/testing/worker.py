@@ -32,7 +32,7 @@ from dfs.testing.world import World
 from mapreduce.errors import RunCorrupt, UserCodeError
 from mapreduce.job import MapOutcome, MapTask, ReduceOutcome
 from mapreduce.job_class import Job
-from mapreduce.shuffle.run_index import read_index
+from mapreduce.shuffle.run_index import read_entry
 from mapreduce.task.map_task import run_map
 from mapreduce.task.reduce_task import run_reduce
 from mapreduce.testing.memory_env import MemoryEnv
@@ -238,7 +238,7 @@ class WorkerMachine:
         run = self.runs.get(work.run)
         if run is None:
             raise RunCorrupt(f"the run of {work.run} is gone", work.run.index)
-        entry = read_index(io.BytesIO(run)).partitions[work.partition]
+        entry = read_entry(io.BytesIO(run), work.partition)
         start = entry.offset + work.offset
         length = min(RUN_PIECE_BYTES, entry.size_bytes - work.offset)
         payload = run[start : start + length]

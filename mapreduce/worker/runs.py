@@ -4,10 +4,10 @@
 
 A run appears under its name by one rename, after its map succeeded, so that a name stands for a
 whole file; it is not synced, since a run that is lost is made again. A worker that starts finds
-its runs by their names and announces those whose footer reads well.
+its runs by their names and announces those whose end reads well.
 
-Reads are of whole partitions in pieces of ``RUN_PIECE_BYTES``. Indexes are kept for the runs read
-last, since one run is asked for by every reducer of its job.
+Reads are of whole partitions in pieces of ``RUN_PIECE_BYTES``. Where a partition lies is read from
+the footer each time: nothing is kept, however many runs there are.
 """
 
 from __future__ import annotations
@@ -15,19 +15,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
 
 from xxhash import xxh3_64_intdigest
 
 from mapreduce.errors import RunCorrupt
-from mapreduce.shuffle.run_index import PartitionEntry, RunIndex, read_index
+from mapreduce.shuffle.run_index import PartitionEntry, read_entry, segments_bytes
 from mapreduce.wire import AttemptId, RunHeld, TaskKind
 from mapreduce.worker.work import RUN_PIECE_BYTES, RunPiece
-
-INDEXES_KEPT = 256
 
 _NAME = re.compile(r"(\d+)-m-(\d+)\.(\d+)\.run")
 
@@ -37,8 +32,6 @@ class RunStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._indexes: OrderedDict[AttemptId, RunIndex] = OrderedDict()
-        self._lock = Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def find(self) -> tuple[RunHeld, ...]:
@@ -48,13 +41,13 @@ class RunStore:
             for path in sorted(job.iterdir()):
                 run = _run_named(job.name, path.name)
                 try:
-                    index = self._read_index(path) if run else None
+                    size_bytes = _size_of_segments(path) if run else None
                 except (RunCorrupt, OSError):
-                    index = None
-                if run is None or index is None:
+                    size_bytes = None
+                if run is None or size_bytes is None:
                     path.unlink()
                 else:
-                    held.append(RunHeld(run, sum(p.size_bytes for p in index.partitions)))
+                    held.append(RunHeld(run, size_bytes))
             if not any(job.iterdir()):
                 job.rmdir()
         return tuple(held)
@@ -69,11 +62,11 @@ class RunStore:
         """Bytes of a partition from ``offset`` on. Raises RunCorrupt for a run that is damaged,
         gone, or has no such place."""
         try:
-            entry = self._entry(run, partition)
+            path, entry = self.place(run, partition)
             if not 0 <= offset <= entry.size_bytes:
                 raise RunCorrupt(f"byte {offset} of {entry.size_bytes} was asked for", run.index)
             length = min(RUN_PIECE_BYTES, entry.size_bytes - offset)
-            payload = _read(self._path(run), entry.offset + offset, length)
+            payload = _read(path, entry.offset + offset, length)
         except OSError as error:
             raise RunCorrupt(f"the run of {run} cannot be read: {error}", run.index) from None
         if len(payload) != length:
@@ -82,45 +75,20 @@ class RunStore:
 
     def place(self, run: AttemptId, partition: int) -> tuple[Path, PartitionEntry]:
         """The file of a run, and where in it a partition lies. Raises RunCorrupt, OSError."""
-        return self._path(run), self._entry(run, partition)
+        path = self._path(run)
+        with path.open("rb") as file:
+            return path, read_entry(file, partition)
 
     def drop(self, run: AttemptId) -> None:
         """Remove one run; fine if it is not there."""
-        self._forget_indexes(lambda known: known == run)
         self._path(run).unlink(missing_ok=True)
 
     def drop_job(self, job: str) -> None:
         """Remove all runs of a job."""
-        self._forget_indexes(lambda known: known.job == job)
         shutil.rmtree(self._folder / job, ignore_errors=True)
 
     def _path(self, run: AttemptId) -> Path:
         return self._folder / run.job / f"{run.file_name}.run"
-
-    def _entry(self, run: AttemptId, partition: int) -> PartitionEntry:
-        with self._lock:
-            index = self._indexes.get(run)
-            if index is not None:
-                self._indexes.move_to_end(run)
-        if index is None:
-            index = self._read_index(self._path(run))
-            with self._lock:
-                self._indexes[run] = index
-                if len(self._indexes) > INDEXES_KEPT:
-                    self._indexes.popitem(last=False)
-        if not 0 <= partition < len(index.partitions):
-            raise RunCorrupt(f"the run of {run} has no partition {partition}", run.index)
-        return index.partitions[partition]
-
-    @staticmethod
-    def _read_index(path: Path) -> RunIndex:
-        with path.open("rb") as file:
-            return read_index(file)
-
-    def _forget_indexes(self, fits: Callable[[AttemptId], bool]) -> None:
-        with self._lock:
-            for known in [run for run in self._indexes if fits(run)]:
-                del self._indexes[known]
 
 
 def _run_named(job: str, name: str) -> AttemptId | None:
@@ -129,6 +97,11 @@ def _run_named(job: str, name: str) -> AttemptId | None:
         return None
     step, index, attempt = map(int, match.groups())
     return AttemptId(job, step, TaskKind.MAP, index, attempt)
+
+
+def _size_of_segments(path: Path) -> int:
+    with path.open("rb") as file:
+        return segments_bytes(file)
 
 
 def _read(path: Path, offset: int, length: int) -> bytes:

@@ -20,7 +20,7 @@ from mapreduce.job import (
 )
 from mapreduce.job_class import Job
 from mapreduce.shuffle.keys import encode
-from mapreduce.shuffle.run_index import read_index
+from mapreduce.shuffle.run_index import read_entry
 from mapreduce.task.map_task import run_map
 from mapreduce.task.part_writer import output_format
 from mapreduce.task.reduce_task import run_reduce
@@ -76,7 +76,7 @@ class MemoryEnv:
 
     def open_map_output(self, map_index: int) -> BinaryIO:
         run = self.runs[f"{map_index}"]
-        entry = read_index(io.BytesIO(run)).partitions[self.partition]
+        entry = read_entry(io.BytesIO(run), self.partition)
         return io.BytesIO(run[entry.offset : entry.offset + entry.size_bytes])
 
     def create_output(self, name: str) -> BinaryIO:

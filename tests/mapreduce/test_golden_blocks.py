@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from mapreduce.shuffle.columns import keys_of, to_frame, values_of
+from mapreduce.shuffle.columns import keys_of, row_bytes, to_frame, values_of
 from mapreduce.shuffle.keys import KeyType
 from mapreduce.shuffle.run_file import SegmentReader
 from mapreduce.shuffle.run_index import read_index
@@ -83,18 +83,41 @@ def test_records_of_a_golden_run(name: str) -> None:
 def test_the_bytes_are_those_of_the_page(name: str) -> None:
     """Taken apart as docs/formats.md says, without our reader."""
     for partition, segment in enumerate(cut(name)):
-        magic, version, type_bytes, index, number, records, check = struct.unpack_from(
-            "<4sHHIIQQ", segment
+        magic, version, type_bytes, index, number, records, largest, check = struct.unpack_from(
+            "<4sHHIIQQQ", segment
         )
-        assert (magic, version, index, number) == (b"MRSG", 1, MAP, partition)
+        assert (magic, version, index, number) == (b"MRSG", 2, MAP, partition)
         assert records == len(RUNS[name][1][partition][0])
-        at = 32 + type_bytes
-        assert xxh3_64_intdigest(segment[:24] + segment[32:at]) == check
+        at = 40 + type_bytes
+        assert xxh3_64_intdigest(segment[:32] + segment[40:at]) == check
         size, rows, check = struct.unpack_from("<IIQ", segment, at)
         payload = segment[at + 16 :]
         assert (len(payload), rows) == (size, records)
         assert xxh3_64_intdigest(payload, MAP << 40 ^ partition << 20 ^ 0) == check
-        assert pl.read_ipc_stream(io.BytesIO(payload)).columns == RUNS[name][1][partition][2]
+        block = pl.read_ipc_stream(io.BytesIO(payload))
+        assert block.columns == RUNS[name][1][partition][2]
+        assert row_bytes(block).max() == largest
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_end_is_that_of_the_page(name: str) -> None:
+    data = (GOLDEN / name).read_bytes()
+    partitions = len(RUNS[name][1])
+    entries, tail = data[-24 - 32 * partitions : -24], data[-24:]
+    assert struct.unpack("<IIQ8s", tail) == (
+        MAP,
+        partitions,
+        xxh3_64_intdigest(tail[:8]),
+        b"MRUNEND2",
+    )
+    at = 0
+    for partition, (keys, _, _) in enumerate(RUNS[name][1]):
+        entry = entries[32 * partition : 32 * partition + 32]
+        offset, size_bytes, records, check = struct.unpack("<QQQQ", entry)
+        assert (offset, records) == (at, len(keys))
+        assert check == xxh3_64_intdigest(entry[:24], MAP << 32 | partition)
+        at += size_bytes
+    assert at == len(data) - 24 - len(entries)
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 import mapreduce as mr
@@ -24,7 +23,7 @@ from mapreduce.result import Result
 from mapreduce.runners import inline, local
 from mapreduce.runners.local import LocalRunner
 from mapreduce.runners.submission import Submission
-from mapreduce.shuffle.run_index import TAIL, encode_index, read_index
+from mapreduce.shuffle.run_index import encode_index, read_index
 from mapreduce.wire import JobNews, JobOptions
 from mapreduce.worker.process_tree import TAG_VARIABLE
 from tests.integration.cluster_here import until
@@ -297,10 +296,10 @@ def count_one_more(path: Path) -> None:
     data = path.read_bytes()
     with path.open("rb") as file:
         index = read_index(file)
-    first = msgspec.structs.replace(index.partitions[0], records=index.partitions[0].records + 1)
-    footer_bytes = TAIL.unpack(data[-TAIL.size :])[0]
-    spoiled = msgspec.structs.replace(index, partitions=(first, *index.partitions[1:]))
-    path.write_bytes(data[: -TAIL.size - footer_bytes] + encode_index(spoiled))
+    first = index.partitions[0]
+    spoiled = [first._replace(records=first.records + 1), *index.partitions[1:]]
+    footer = encode_index(index.map_index, spoiled)
+    path.write_bytes(data[: -len(footer)] + footer)
 
 
 def test_records_that_are_counted_wrong_fail_the_job(

@@ -13,7 +13,7 @@ from mapreduce.errors import RecordsLost, RunCorrupt
 from mapreduce.shuffle.columns import keys_of, to_frame, values_of
 from mapreduce.shuffle.merge import merge
 from mapreduce.shuffle.run_file import BLOCK_BYTES, RunWriter, SegmentReader, cut_blocks
-from mapreduce.shuffle.run_index import RunIndex, read_index
+from mapreduce.shuffle.run_index import RunIndex, read_entry, read_index, segments_bytes
 from mapreduce.shuffle.spill import write_run
 
 
@@ -68,8 +68,8 @@ def test_a_golden_run_file_is_read() -> None:
     data = (Path(__file__).parents[1] / "golden" / "run-1.bin").read_bytes()
     index = read_index(io.BytesIO(data))
     assert [(e.offset, e.size_bytes, e.records) for e in index.partitions] == [
-        (0, 645, 2),
-        (645, 37, 0),
+        (0, 653, 2),
+        (653, 45, 0),
     ]
     assert records(segment(data, index, 0), 7, 0) == [("a", 1), ("b", 2)]
     assert records(segment(data, index, 1), 7, 1) == []
@@ -114,13 +114,28 @@ def test_a_block_of_another_segment_is_found() -> None:
     [
         (lambda data: data[:10], "no footer"),
         (lambda data: data[:-1], "cut short"),
-        (lambda data: data[:-40] + b"\xff" + data[-39:], "footer of the run file is damaged"),
+        (lambda data: data[:-40] + b"\xff" + data[-39:], "damaged: partition 2"),
+        (lambda data: data[:-24] + b"\xff" + data[-23:], "end of the run file is damaged"),
+        (lambda data: data[-40:], "end of the run file is damaged"),
     ],
 )
 def test_a_damaged_footer_is_found(spoil: object, words: str) -> None:
     data, _ = written()
     with pytest.raises(RunCorrupt, match=words):
         read_index(io.BytesIO(spoil(data)))  # type: ignore[operator]
+    with pytest.raises(RunCorrupt, match=words):
+        read_entry(io.BytesIO(spoil(data)), 2)  # type: ignore[operator]
+
+
+def test_one_entry_is_read_alone() -> None:
+    data, index = written()
+    found = [read_entry(io.BytesIO(data), p) for p in range(3)]
+    assert found == list(index.partitions)
+    assert segments_bytes(io.BytesIO(data)) == sum(entry.size_bytes for entry in found)
+    for partition in (-1, 3):
+        with pytest.raises(RunCorrupt, match=f"map 7 has no partition {partition}") as caught:
+            read_entry(io.BytesIO(data), partition)
+        assert caught.value.map_index == 7
 
 
 def test_blocks_are_cut_by_bytes_and_a_large_row_stands_alone() -> None:
@@ -134,7 +149,7 @@ def test_blocks_are_cut_by_bytes_and_a_large_row_stands_alone() -> None:
 def test_a_writer_counts_what_it_was_promised() -> None:
     writer = RunWriter(Kept(), 0, "str")
     with pytest.raises(RecordsLost, match="partition 0: 4 records were written and 3 were read"):
-        writer.add_partition(4, iter([PARTS[0]]))
+        writer.add_partition(4, 100, iter([PARTS[0]]))
 
 
 class Blocks:

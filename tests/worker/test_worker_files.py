@@ -11,7 +11,7 @@ from xxhash import xxh3_64_intdigest
 
 from dfs.errors import NotFound
 from mapreduce.errors import RunCorrupt
-from mapreduce.shuffle.run_index import RUN_VERSION, PartitionEntry, RunIndex, encode_index
+from mapreduce.shuffle.run_index import PartitionEntry, encode_index
 from mapreduce.wire import BUNDLE_FOLDER, AttemptId, RunHeld, TaskKind
 from mapreduce.worker.attempt_log import LOG_MAX_BYTES, AttemptLog
 from mapreduce.worker.job_files import BUNDLES_KEPT, JOBS_LOGGED, JobFiles
@@ -28,9 +28,9 @@ def run_file(folder: Path, *partitions: bytes) -> Path:
     """A run file with these bytes as its partitions."""
     entries, offset = [], 0
     for data in partitions:
-        entries.append(PartitionEntry(offset, len(data), 7, ()))
+        entries.append(PartitionEntry(offset, len(data), 7))
         offset += len(data)
-    index = encode_index(RunIndex(RUN_VERSION, RUN.index, tuple(entries)))
+    index = encode_index(RUN.index, entries)
     path = folder / "new"
     path.write_bytes(b"".join(partitions) + index)
     return path
@@ -62,6 +62,9 @@ def test_a_run_that_was_cut_or_removed(store: RunStore, tmp_path: Path) -> None:
     path = tmp_path / "runs" / "j-1" / "0-m-00003.2.run"
     store.read(RUN, 2, 0)
     path.write_bytes(b"ab")
+    with pytest.raises(RunCorrupt, match="no footer"):
+        store.read(RUN, 0, 0)
+    path.write_bytes(encode_index(RUN.index, [PartitionEntry(90, 40, 1)]))
     with pytest.raises(RunCorrupt, match="cut short"):
         store.read(RUN, 0, 0)
     path.unlink()
