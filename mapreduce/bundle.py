@@ -45,7 +45,12 @@ def build(entry: Path, py_files: Iterable[Path] = ()) -> Bundle:
 
     Raises NotFound, or BadArgument if two files take one name or the bundle is too large.
     """
-    files = {entry.name: _read(entry)}
+    return build_of(entry.name, _read(entry), py_files)
+
+
+def build_of(entry: str, code: bytes, py_files: Iterable[Path] = ()) -> Bundle:
+    """Pack a job whose code lies in no file; see `build`."""
+    files = {entry: code}
     for path in py_files:
         for name, data in _members(path):
             if files.setdefault(name, data) != data:
@@ -56,7 +61,7 @@ def build(entry: Path, py_files: Iterable[Path] = ()) -> Bundle:
             f" and {MAX_BUNDLE_BYTES >> 20}M; put data into the DFS"
         )
     data = pack(files)
-    return Bundle(entry.name, digest_of(data), data)
+    return Bundle(entry, digest_of(data), data)
 
 
 def pack(files: dict[str, bytes]) -> bytes:

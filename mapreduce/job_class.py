@@ -7,6 +7,7 @@ the status text, comes by `for_task`; a method finds its own state on `self` bet
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -253,10 +254,14 @@ class Job:
 
     @classmethod
     def main(cls) -> None:
-        """What `minimr run` does on the file that defines this class; ends the process."""
+        """What `minimr run` does on the file that defines this class; ends the process. Raises
+        BadArgument for a class that lies in no file."""
         from cli.minimr import run_job_file
 
-        sys.exit(run_job_file(f"{source_of(cls)}:{cls.__name__}", sys.argv[1:]))
+        source = source_of(cls)
+        if not source:
+            raise BadArgument(f"{cls.__name__} lies in no file: use {cls.__name__}().run(inputs)")
+        sys.exit(run_job_file(f"{source}:{cls.__name__}", sys.argv[1:]))
 
 
 def _check_later(step: Step, where: str) -> None:
@@ -273,7 +278,7 @@ def source_of(job_class: type[Job]) -> str:
         return job_class.source_file
     module = sys.modules.get(job_class.__module__)
     path = getattr(module, "__file__", None) or ""
-    return str(Path(path).resolve()) if path else ""
+    return str(Path(path).resolve()) if os.path.isfile(path) else ""
 
 
 def spec_of(job: Job, bundle: str, entry: str, settings: Settings, collect: bool) -> JobSpec:

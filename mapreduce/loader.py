@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from dfs.errors import BadArgument, IsADirectory, NotFound, PermissionDenied
+from mapreduce import pickled_job
 from mapreduce.errors import UserCodeError
 from mapreduce.input_class import Input
 from mapreduce.job import DEFAULT_PARTITIONS, JobSpec
@@ -54,8 +55,11 @@ def load_job(target: str) -> type[Job]:
 def load_from_bundle(directory: Path, spec: JobSpec) -> Job:
     """The job of an opened bundle with its parameters; for task processes."""
     make_importable(path for path in sorted(directory.iterdir()) if path.suffix in ARCHIVES)
-    module = import_file(directory / spec.entry)
-    job = find_job(module, spec.class_name)(**spec.params)
+    if spec.entry == pickled_job.ENTRY:
+        job_class = pickled_job.load((directory / spec.entry).read_bytes())
+    else:
+        job_class = find_job(import_file(directory / spec.entry), spec.class_name)
+    job = job_class(**spec.params)
     job.cut_at(spec.cuts)
     return job
 

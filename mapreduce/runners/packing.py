@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from hashlib import blake2b, file_digest
 from pathlib import Path
 
-from dfs.errors import BadArgument
 from mapreduce import bundle as bundles
+from mapreduce import pickled_job
 from mapreduce.bundle import Bundle
 from mapreduce.job import DIGEST_BYTES, SideFile, check_side_files
 from mapreduce.job_class import Job, source_of
@@ -15,14 +15,12 @@ from mapreduce.side_files import found_here
 
 
 def bundle_of(job: Job, py_files: Sequence[Path]) -> Bundle:
-    """The job file with these modules and packages. Raises BadArgument for a job that lies in no
-    file, NotFound for a file that is not there."""
+    """The job file, or the class of a job that lies in none, with these modules and packages.
+    Raises NotFound for a file that is not there, BadArgument for what cannot be packed."""
     source = source_of(type(job))
-    if not source:
-        raise BadArgument(
-            "the job's code lies in no file: save it as one, or use the runner 'inline'"
-        )
-    return bundles.build(Path(source), py_files)
+    if source:
+        return bundles.build(Path(source), py_files)
+    return bundles.build_of(pickled_job.ENTRY, pickled_job.dump(type(job)), py_files)
 
 
 def side_files_of(job: Job, given: Sequence[Path]) -> tuple[SideFile, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import sysconfig
 import zipfile
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.integration.cluster_here import ClusterHere
 from tests.mapreduce import replay_job
 from tests.mapreduce.replay_job import Records, line_of
 from tests.mapreduce.test_any_job import KEYS, VALUES
+from tests.mapreduce.test_pickled_jobs import python, script
 
 pytestmark = pytest.mark.cluster
 
@@ -153,6 +156,21 @@ def test_side_files_archives_inputs_and_side_outputs(
     assert cluster.minidfs("ls", "/.jobs").stdout == "bundles\n"
     done = cluster.minimr("run", job, place, *options[-2:], code=2)
     assert "the job names 2 inputs" in done.stderr
+
+
+def test_a_job_that_lies_in_no_file(cluster: ClusterHere, place: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script(Path(f"{place}/one-chunk"), "cluster")],
+        env=cluster.environment,
+        cwd=cluster.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    here = Path(cluster.folder, "one-chunk")
+    here.write_bytes(ODD_FILES["one-chunk"])
+    assert (done.stdout, done.stderr) == (python("-c", script(here, "inline")), "")
 
 
 @pytest.mark.parametrize("runner", ["inline", "local"])
