@@ -83,7 +83,7 @@ def task_story(task: str, events: Sequence[JobEvent]) -> Iterator[str]:
         elif event.attempt:
             yield f"{_second(event.wall_ns)}  {_sentence(event)}{_took(event, started)}"
             if event.kind in ENDS or event.kind == "map_output_lost":
-                yield from _indented(_next(event, events[at + 1 :]))
+                yield from _indented(_done_by(event, events[:at]) or _next(event, events[at + 1 :]))
         elif started and event.kind != "state":
             yield event_line(event)
 
@@ -99,6 +99,18 @@ def _took(event: JobEvent, started: dict[str, JobEvent]) -> str:
     if start is None or event.kind not in ENDS:
         return ""
     return f" (after {duration(max(0, event.wall_ns - start.wall_ns))})"
+
+
+def _done_by(event: JobEvent, earlier: Sequence[JobEvent]) -> str:
+    """Which attempt had done the task when another one ended without, '' if none."""
+    if event.kind == "map_output_lost":
+        return ""
+    for other in reversed(earlier):
+        if other.kind == "attempt_done":
+            return f"{other.attempt} had done the task"
+        if other.kind == "map_output_lost":
+            break
+    return ""
 
 
 def _next(event: JobEvent, later: Sequence[JobEvent]) -> str:

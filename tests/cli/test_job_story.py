@@ -75,6 +75,14 @@ def test_a_task_that_is_done() -> None:
     assert told[-1].endswith("-> the task is done")
 
 
+def test_an_attempt_that_was_not_needed_any_more() -> None:
+    told = [
+        event(5, "attempt_done", "", "m-00003.2", "w2"),
+        event(6, "attempt_killed", "m-00003.1 on w1 is given up: slow", "m-00003.1", "w1"),
+    ]
+    assert list(task_story("m-00003", told))[-1].endswith("-> m-00003.2 had done the task")
+
+
 def test_where_an_attempt_runs_and_why() -> None:
     far = JobEvent(1, BEGAN_NS, "attempt_started", "", "m-00000.1", "w1", "remote", "w2 was full")
     assert event_line(far) == (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.docs.shell_session import files, shown, typed
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,43 +31,17 @@ def alike(text: str) -> str:
     return text.strip()
 
 
-def sessions() -> list[tuple[str, str]]:
-    """(command, output shown) of all shell blocks with a prompt, in order."""
-    blocks = re.findall(r"^```\n(\$ .*?)^```", README, re.MULTILINE | re.DOTALL)
-    found = []
-    for block in blocks:
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            found.append((command, output))
-    return found
-
-
 def test_every_command_of_the_readme_prints_what_is_shown(tmp_path: Path) -> None:
-    job = re.search(r"Save this as `count.py`:\n\n```python\n(.*?)```", README, re.DOTALL)
-    assert job is not None
-    (tmp_path / "count.py").write_text(job.group(1))
+    for name, text in files(README).items():
+        (tmp_path / name).write_text(text)
     shutil.copy(ROOT / "LICENSE", tmp_path)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MINIDFS", "MINIMR"))}
-    scripts = Path(sys.executable).parent
-    env = {**kept, "HOME": str(tmp_path), "PATH": f"{scripts}:{kept['PATH']}", "LC_ALL": "C"}
-    commands = sessions()
+    commands = shown(README)
     assert commands[0][0] == "minidfs up"
     assert commands[-1][0] == "minidfs down"
-    try:
-        for command, shown in commands:
-            done = subprocess.run(
-                ["bash", "-c", f"{command} 2>&1"],
-                cwd=tmp_path,
-                env=env,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            assert done.returncode == 0, (command, done.stdout)
-            assert alike(done.stdout) == alike(shown), command
-    finally:
-        subprocess.run([scripts / "minidfs", "down"], env=env, check=False, capture_output=True)
+    answers = typed([command for command, _ in commands], tmp_path, tmp_path / ".minidfs")
+    for (command, output), (code, printed) in zip(commands, answers, strict=True):
+        assert alike(printed) == alike(output), command
+        assert code == 0, command
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
