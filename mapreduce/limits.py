@@ -26,6 +26,8 @@ SAMPLE_PIECE_KEYS = 10_000
 # Attempts.
 ATTEMPTS_PER_TASK_MAX = 500
 ATTEMPT_LEASE_NS = 30 * SECOND_NS
+PART_UNREAD_MAX = 4
+"""So often a part that one step left to the next could not be read before it is made again."""
 ATTEMPT_PAUSE_NS = 1 * SECOND_NS
 ADOPTION_WAIT_NS = 5 * SECOND_NS
 SIGNATURES_MAX = 1000
@@ -50,6 +52,7 @@ AVOID_NS = 60 * SECOND_NS
 LAUNCHES_PER_STEP = 64
 LOCATED_PER_STEP = 200
 ROWS_FORGOTTEN_MAX = 5000
+RUNS_LOST_PER_STEP = 100
 LOCATE_AGAIN_NS = 500 * MS_NS
 
 # What clients watch.

@@ -35,9 +35,10 @@ from mapreduce.master.policy import (
     next_ripe_ns,
     reach,
 )
-from mapreduce.master.state import State, Worker
+from mapreduce.master.state import State
 from mapreduce.master.task import Attempt, Task
 from mapreduce.master.transitions import JobPhase
+from mapreduce.master.worker import Worker
 from mapreduce.wire import TaskKind
 
 ANY_RACK = ""

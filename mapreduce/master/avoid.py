@@ -17,7 +17,8 @@ from dfs.limits import SECOND_NS
 from mapreduce.limits import AVOID_AFTER_FAILURES, AVOID_NS
 from mapreduce.master.events import AttemptFailed
 from mapreduce.master.job import Job
-from mapreduce.master.state import State, Worker
+from mapreduce.master.state import State
+from mapreduce.master.worker import Worker
 from mapreduce.wire import FailureKind
 
 NOBODY: frozenset[str] = frozenset()

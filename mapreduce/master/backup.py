@@ -34,8 +34,9 @@ from mapreduce.limits import (
 )
 from mapreduce.master.avoid import avoided_by
 from mapreduce.master.job import Job
-from mapreduce.master.state import State, Worker
+from mapreduce.master.state import State
 from mapreduce.master.task import Attempt, Task
+from mapreduce.master.worker import Worker
 from mapreduce.wire import TaskKind
 
 NEVER_NS = 1 << 62

@@ -7,6 +7,7 @@ from dataclasses import replace
 from mapreduce.limits import (
     ATTEMPTS_PER_TASK_MAX,
     ERROR_MAX_CHARS,
+    PART_UNREAD_MAX,
     SIGNATURES_MAX,
     TASK_ERROR_MAX_CHARS,
 )
@@ -58,7 +59,7 @@ def judge(job: Job, task: Task, event: AttemptFailed) -> str:
             return job.error
     elif event.kind is FailureKind.INPUT:
         task.unread += 1
-        if task.unread >= job.max_attempts:
+        if task.unread >= (PART_UNREAD_MAX if job.step else job.max_attempts):
             return first_error(event)
     if task.last >= ATTEMPTS_PER_TASK_MAX:
         return f"{first_error(event)} (after {task.last} attempts)"

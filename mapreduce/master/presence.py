@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from mapreduce.limits import ATTEMPT_LEASE_NS
 from mapreduce.master import events as ev
 from mapreduce.master.actions import Action, ForgetMapOutput, KillAttempt, Tell
-from mapreduce.master.state import State, Worker
+from mapreduce.master.state import State
 from mapreduce.master.task import Attempt
 from mapreduce.master.transitions import TaskState
+from mapreduce.master.worker import Worker
 from mapreduce.wire import AttemptId, TaskKind
 
 
@@ -21,7 +22,9 @@ def worker_joined(state: State, event: ev.WorkerJoined, now_ns: int) -> list[Act
     worker = state.workers.setdefault(event.worker, Worker(event.worker, now_ns))
     worker.node, worker.slots, worker.seen_ns = event.node, event.slots, now_ns
     worker.connected, worker.announced, worker.dead = True, False, False
-    worker.leaving, worker.heard = False, {}
+    worker.leaving = False
+    worker.doubt()
+    state.vanishing.pop(worker.name, None)
     state.note_rack(event.node, event.rack)
     state.note_worker(worker)
     actions: list[Action] = []
@@ -50,7 +53,7 @@ def _adopt(state: State, ident: AttemptId, worker: Worker, now_ns: int) -> bool:
 
 
 def runs_announced(state: State, event: ev.RunsAnnounced, now_ns: int) -> list[Action]:
-    """A worker said which runs it holds. With the last page what it did not name is lost."""
+    """A worker said which runs it holds. With the last page what it did not name vanishes."""
     worker = state.workers[event.worker]
     worker.seen_ns = now_ns
     actions: dict[str, Action] = {}
@@ -61,21 +64,16 @@ def runs_announced(state: State, event: ev.RunsAnnounced, now_ns: int) -> list[A
         if found is None:
             continue
         job, task = found
-        worker.hear(run)
-        if task.state is TaskState.WAITING and task.done == run.attempt and job.needs_runs:
+        if worker.doubts(run):
+            worker.hold(run)
+        elif task.state is TaskState.WAITING and task.done == run.attempt and job.needs_runs:
             state.recover_output(job, task, worker)
     if not event.last:
         return list(actions.values())
-    missing = [
-        AttemptId(ident, state.jobs[ident].step, TaskKind.MAP, index, attempt)
-        for ident, runs in worker.runs.items()
-        for index, attempt in runs.items()
-        if not worker.was_heard(ident, index, attempt)
-    ]
-    worker.announced, worker.heard = True, {}
+    worker.announced = True
     state.note_worker(worker)
-    lost = outputs_lost(state, missing, f"{worker.name} does not hold it")
-    return [*actions.values(), *lost]
+    state.vanishing[worker.name] = f"{worker.name} does not hold it"
+    return list(actions.values())
 
 
 def worker_disconnected(state: State, name: str) -> list[Action]:
@@ -102,20 +100,27 @@ def worker_left(state: State, event: ev.WorkerLeft, now_ns: int) -> list[Action]
 
 
 def worker_lost(state: State, worker: Worker, why: str, now_ns: int) -> list[Action]:
-    """A worker and all that it runs and holds are gone."""
+    """A worker and all that it runs and holds are gone. Its runs may be many: they vanish."""
     worker.dead, worker.connected, worker.announced = True, False, False
     state.note_worker(worker)
     reason = f"{worker.name} {why}"
     actions: list[Action] = []
     for attempt in list(worker.running.values()):
         actions += attempt_lost(state, attempt, reason, now_ns)
-    runs = [
-        AttemptId(ident, state.jobs[ident].step, TaskKind.MAP, index, attempt)
-        for ident, held in worker.runs.items()
-        for index, attempt in held.items()
-    ]
-    actions += outputs_lost(state, runs, reason)
-    worker.runs = {}
+    worker.doubt()
+    state.vanishing[worker.name] = reason
+    return actions
+
+
+def runs_vanish(state: State, limit: int) -> list[Action]:
+    """Give up runs that workers have not named and will not name, at most so many."""
+    actions: list[Action] = []
+    for name, reason in list(state.vanishing.items()):
+        runs = state.doubted_of(state.workers[name], limit - len(actions))
+        actions += outputs_lost(state, runs, reason)
+        if len(actions) >= limit:
+            break
+        del state.vanishing[name]
     return actions
 
 

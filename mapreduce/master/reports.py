@@ -7,9 +7,9 @@ from mapreduce.job import task_name
 from mapreduce.master.commit import Totals
 from mapreduce.master.job import Job
 from mapreduce.master.rows import task_rows
-from mapreduce.master.state import Worker
 from mapreduce.master.task import Task
 from mapreduce.master.transitions import TaskState
+from mapreduce.master.worker import Worker
 from mapreduce.tables import JobRow, TaskRow, get_task, task_count
 from mapreduce.wire import (
     ROWS_PER_PAGE,

@@ -29,15 +29,17 @@ says nothing new for so long and reports the failure. A worker that is silent fo
 no work; after ``dead_ns`` its attempts are lost, and so are its map outputs where a reduce still
 needs them. One that drains gets no work and goes on with what it has for a few seconds; one that
 says goodbye loses both at once. A worker that registers anew loses at once what it does not name
-any more. After a restart of the master, workers that hold committed runs
+any more. A worker may hold the output of very many maps: what is lost with it is given up a
+bounded number at a time. After a restart of the master, workers that hold committed runs
 have ``dead_ns`` to come back, and started tasks wait a little for their attempts to be adopted.
 
 A task that is slow may get a backup attempt (``backup``). The first of both to succeed is
 committed, the other one is dead from that moment on.
 
 Steps. The scheduler has one step of a job, and is told when the job goes on with another
-(``steps``). A map of a later step whose input cannot be read has lost the part that the step
-before left, so it asks for that part to be made again instead of failing the job.
+(``steps``). A map of a later step whose input cannot be read ``PART_UNREAD_MAX`` times has lost
+the part that the step before left, so it asks for that part to be made again instead of failing
+the job.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ from mapreduce.limits import (
     LOCATE_AGAIN_NS,
     PROGRESS_MARK_NS,
     ROWS_FORGOTTEN_MAX,
+    RUNS_LOST_PER_STEP,
 )
 from mapreduce.master import events as ev
 from mapreduce.master import presence
@@ -67,9 +70,10 @@ from mapreduce.master.avoid import avoided_by_all, note_failure, note_success
 from mapreduce.master.backup import note_pace
 from mapreduce.master.faults import judge, record, told
 from mapreduce.master.job import Job
-from mapreduce.master.state import State, Worker
+from mapreduce.master.state import State
 from mapreduce.master.task import Attempt, Task, Tasks
 from mapreduce.master.transitions import AttemptState, TaskState
+from mapreduce.master.worker import Worker
 from mapreduce.wire import AttemptId, AttemptProgress, FailureKind, JobState, TaskKind
 
 PAUSED_KINDS = frozenset({FailureKind.INPUT, FailureKind.NODE})
@@ -131,7 +135,8 @@ class Scheduler:
         """When ``TimePassed`` has something to do; None: not before another event."""
         someone_lives = any(not worker.dead for worker in self.state.workers.values())
         sweep_ns = self._sweep_ns if someone_lives else None
-        times = (self.state.next_resume_ns(), self._assign_ns, sweep_ns)
+        vanish_ns = 0 if self.state.vanishing else None
+        times = (self.state.next_resume_ns(), self._assign_ns, sweep_ns, vanish_ns)
         return min((at for at in times if at is not None), default=None)
 
     def is_usable(self, worker: Worker, now_ns: int) -> bool:
@@ -255,8 +260,6 @@ class Scheduler:
             if other is not attempt:
                 actions += presence.kill(self.state, other, f"{ident} was faster", now_ns)
         self.state.end(attempt, "succeeded", now_ns)
-        if not worker.announced:
-            worker.hear(ident)
         return actions + self._finish_if_done(job)
 
     def _task_killed(self, event: ev.TaskKilled, now_ns: int) -> list[Action]:
@@ -302,8 +305,10 @@ class Scheduler:
             self._sweep_ns = now_ns + self._sweep_every_ns
             actions += self._sweep(now_ns)
             self.state.clear_away(ROWS_FORGOTTEN_MAX)
-        if self.state.resume(now_ns) or (is_sweep and self.state.free):
+        vanished = presence.runs_vanish(self.state, RUNS_LOST_PER_STEP)
+        if vanished or self.state.resume(now_ns) or (is_sweep and self.state.free):
             self._assign_ns = now_ns
+        actions += vanished
         if self._assign_ns is not None and now_ns >= self._assign_ns:
             actions += self._assign(now_ns, is_sweep)
         return actions

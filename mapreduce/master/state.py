@@ -7,8 +7,8 @@ proves, and that every method keeps:
   ``job.running``, or in none of them. A task has one, or one and a backup on another worker.
 * A task that waits stands in ``job.waiting`` or in ``job.paused``, no other does.
 * ``job.done`` counts the tasks that are done, ``job.running_of`` and ``backups`` the attempts.
-* Every map that is done, of a job with reduces, has its run on a worker we know or expect:
-  it stands in that worker's ``runs``. Losing the run makes the task wait again.
+* Every map that is done, of a job with reduces, has its run on a worker we know or expect: it
+  stands in that worker's ``runs``, or in its ``doubted``. Losing the run makes the task wait again.
 * ``free`` holds the workers that are here and have room, no other, and ``slots`` counts the
   slots of those that are here.
 * A number of an attempt is given out once; what has ended never runs again.
@@ -19,68 +19,14 @@ Attempts are soft: after a restart the workers tell which ones still run.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import islice
 
 from mapreduce.master.job import Job
 from mapreduce.master.task import Attempt, Task, Tasks
 from mapreduce.master.transitions import TaskState
+from mapreduce.master.worker import Worker
 from mapreduce.wire import AttemptId, TaskKind
-
-
-@dataclass(slots=True)
-class Worker:
-    """A worker; ``announced``: it has said which runs it holds, and may get work.
-
-    ``runs`` are committed map outputs that it holds: job, map index, attempt. ``heard`` are those
-    announced since it joined. A worker that the log names and that has not come back since the
-    master started is expected: it has no slots. One that is ``leaving`` gets no work any more.
-
-    No lease of its attempts ends before ``lease_ns``. ``failures`` are those that count against
-    the worker since anything succeeded there, and ``failed_jobs`` whose user code is among them;
-    see ``avoid``. ``pace_percent`` is what attempts take there beside what is typical, see
-    ``backup``.
-    """
-
-    name: str
-    seen_ns: int
-    node: str = ""
-    slots: int = 0
-    connected: bool = False
-    announced: bool = False
-    dead: bool = False
-    leaving: bool = False
-    failures: int = 0
-    failed_jobs: set[str] = field(default_factory=set)
-    avoided_why: str = ""
-    pace_percent: int = 100
-    lease_ns: int = 0
-    running: dict[AttemptId, Attempt] = field(default_factory=dict)
-    runs: dict[str, dict[int, int]] = field(default_factory=dict)
-    heard: dict[str, dict[int, int]] = field(default_factory=dict)
-
-    @property
-    def room(self) -> int:
-        """Free slots."""
-        return self.slots - len(self.running)
-
-    @property
-    def is_here(self) -> bool:
-        """May it get work, as long as it is not silent?"""
-        return self.connected and self.announced and not self.leaving
-
-    def forgive(self) -> None:
-        """Something succeeded here, or what failed has had its consequence."""
-        self.failures = 0
-        self.failed_jobs.clear()
-
-    def hear(self, run: AttemptId) -> None:
-        """The worker says that it holds this run."""
-        self.heard.setdefault(run.job, {})[run.index] = run.attempt
-
-    def was_heard(self, job: str, index: int, attempt: int) -> bool:
-        """Was this run announced since the worker joined?"""
-        return self.heard.get(job, {}).get(index) == attempt
 
 
 class State:
@@ -100,6 +46,8 @@ class State:
         """Workers that are here, by node."""
         self.staffed_racks: Counter[str] = Counter()
         self._here: dict[str, tuple[int, str, str]] = {}
+        self.vanishing: dict[str, str] = {}
+        """Workers whose doubted runs are being given up, with the reason."""
         self._pauses: list[tuple[int, str, TaskKind, int]] = []
         self._jobs_added = 0
         self._ended: list[Tasks | dict[int, int]] = []
@@ -156,10 +104,10 @@ class State:
             self._stop(job, job.tasks(attempt.id.kind)[attempt.id.index], attempt)
             self.note_worker(worker)
         for worker in self.workers.values():
-            worker.heard.pop(job.id, None)
-            held = worker.runs.pop(job.id, None)
-            if held is not None:
-                self._ended.append(held)
+            for places in (worker.runs, worker.doubted):
+                held = places.pop(job.id, None)
+                if held is not None:
+                    self._ended.append(held)
         self._ended += [job.maps, job.reduces]
 
     def clear_away(self, rows: int) -> None:
@@ -273,10 +221,7 @@ class State:
     def lose_output(self, job: Job, task: Task) -> None:
         """The run of a map that is done is gone: the map has to run again."""
         task.move("output_lost", task.worker)
-        held = self.workers[task.worker].runs[job.id]
-        del held[task.index]
-        if not held:
-            del self.workers[task.worker].runs[job.id]
+        self.workers[task.worker].let_go(job.id, task.index)
         job.done[task.kind] -= 1
         job.waiting[task.kind].wait_first(task)
 
@@ -297,7 +242,17 @@ class State:
         task.done, task.worker = attempt, worker.name
         job.done[task.kind] += 1
         if task.kind is TaskKind.MAP and job.reduces:
-            worker.runs.setdefault(job.id, {})[task.index] = attempt
+            worker.hold(AttemptId(job.id, job.step, task.kind, task.index, attempt))
+
+    def doubted_of(self, worker: Worker, limit: int) -> list[AttemptId]:
+        """Runs that a worker has not named and that a reduce still needs, at most so many."""
+        found = (
+            AttemptId(ident, self.jobs[ident].step, TaskKind.MAP, index, attempt)
+            for ident, held in worker.doubted.items()
+            if self.jobs[ident].needs_runs
+            for index, attempt in held.items()
+        )
+        return list(islice(found, limit))
 
     # -- pauses
 
@@ -349,7 +304,7 @@ class State:
     def _check_worker(self, worker: Worker) -> None:
         assert worker.room >= 0, f"{worker.name} has {worker.slots} slots: {worker.running}"
         assert not (worker.dead and (worker.running or worker.runs)), f"{worker} is dead"
-        for ident, runs in worker.runs.items():
+        for ident, runs in (*worker.runs.items(), *worker.doubted.items()):
             for index, attempt in runs.items():
                 task = self.jobs[ident].maps[index]
                 owner = (task.state, task.worker, task.done)
@@ -370,8 +325,10 @@ class State:
             if task.state is TaskState.DONE:
                 done += 1
                 if kind is TaskKind.MAP and job.reduces:
-                    held = self.workers[task.worker].runs.get(job.id, {})
-                    assert held.get(task.index) == task.done, f"{task} has no run"
+                    worker = self.workers[task.worker]
+                    run = AttemptId(job.id, job.step, kind, task.index, task.done)
+                    held = worker.runs.get(job.id, {}).get(task.index) == task.done
+                    assert held != worker.doubts(run), f"{task} has no run, or a doubted one too"
         assert job.done[kind] == done, f"{job.id}: {job.done} but {done} {kind} tasks are done"
         assert job.running_of[kind] == sum(a.kind is kind for a in running), f"{job.id}"
         assert len(waiting) >= made_waiting

@@ -1,15 +1,16 @@
 """The tasks of one kind that wait for a slot, in the order in which they go.
 
 Tasks that wait again come first, the newest of them at the head; behind them come, by index, those
-that never ran. Only a *window* at the head is laid out: its tasks are looked at one by one, and
-maps in it are known by the nodes that hold their input. So a choice costs the same however long
-the queue is, and a long queue costs nothing but its length.
+that never ran. Of these only a *window* at the head is laid out, and of all that is laid out only
+the window is looked at one by one; maps are known by the nodes that hold their input. So a choice
+costs the same however long the queue is, and a long queue costs nothing but its length.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 
 from mapreduce.limits import LOCALITY_WINDOW_TASKS
 from mapreduce.master.task import Task, Tasks
@@ -25,7 +26,7 @@ class WaitingTasks:
         self._fresh = len(tasks)
         self._taken: set[int] = set()
         self._unlocated: dict[int, Task] = {}
-        self._near: dict[str, dict[int, Task]] = {}
+        self._near: dict[str, OrderedDict[int, Task]] = {}
 
     def __len__(self) -> int:
         return len(self._window) + self._fresh
@@ -42,20 +43,21 @@ class WaitingTasks:
     def window(self) -> Iterator[Task]:
         """The head of the queue, in order."""
         self._lay_out(LOCALITY_WINDOW_TASKS)
-        return iter(self._window.values())
+        return islice(self._window.values(), LOCALITY_WINDOW_TASKS)
 
     def unlocated(self) -> Iterator[Task]:
-        """Those of the window whose nodes are not known."""
+        """Those that are laid out whose nodes are not known."""
         self._lay_out(LOCALITY_WINDOW_TASKS)
         return iter(self._unlocated.values())
 
     def near(self, node: str) -> Task | None:
-        """The first task of the window whose input this node holds best."""
-        return next(iter(self._near.get(node, {}).values()), None)
+        """The first task that is laid out whose input this node holds best."""
+        held = self._near.get(node)
+        return None if held is None else next(iter(held.values()))
 
     @property
     def is_placed(self) -> bool:
-        """Does any node hold input of the window?"""
+        """Does any node hold input of what is laid out?"""
         return bool(self._near)
 
     def locate(self, task: Task, nodes: tuple[str, ...] | None, look_ns: int) -> None:
@@ -74,8 +76,7 @@ class WaitingTasks:
         self._window.move_to_end(task.index, last=False)
         self._add_place(task)
         for node in task.nodes or ():
-            held = self._near[node]
-            self._near[node] = {task.index: task} | held
+            self._near[node].move_to_end(task.index, last=False)
 
     def remove(self, task: Task) -> bool:
         """The task does not wait any more; False when it did not."""
@@ -103,7 +104,7 @@ class WaitingTasks:
         if task.nodes is None:
             self._unlocated[task.index] = task
         for node in task.nodes or ():
-            self._near.setdefault(node, {})[task.index] = task
+            self._near.setdefault(node, OrderedDict())[task.index] = task
 
     def _drop_place(self, task: Task) -> None:
         self._unlocated.pop(task.index, None)

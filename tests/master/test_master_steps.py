@@ -10,7 +10,7 @@ from dfs.errors import BadArgument, NotFound
 from dfs.wire.common import Ok
 from mapreduce import wire as w
 from mapreduce.job import StepSpec
-from mapreduce.limits import STEPS_MAX
+from mapreduce.limits import PART_UNREAD_MAX, STEPS_MAX
 from mapreduce.wire import AttemptId, FailureKind, TaskKind
 from tests.master.master_stage import ATTEMPTS, Stage
 
@@ -112,7 +112,7 @@ def test_after_a_restart_finished_steps_are_finished(stage: Stage) -> None:
 
 def lose_part(stage: Stage, worker: str, orders: list[tuple[str, Any]]) -> None:
     """The input of the second step's first map cannot be read, until the master believes it."""
-    for tries in range(4):
+    for tries in range(PART_UNREAD_MAX):
         for name, order in orders if tries == 0 else run_until(stage, "2:m-00000", worker):
             if name == "2:m-00000":
                 fail_input(stage, worker, order)
@@ -120,9 +120,10 @@ def lose_part(stage: Stage, worker: str, orders: list[tuple[str, Any]]) -> None:
                 stage.succeed(worker, order, 3)
 
 
-def test_a_lost_part_is_made_again_from_the_runs(stage: Stage) -> None:
+@pytest.mark.parametrize("max_attempts", [1, 50])
+def test_a_lost_part_is_made_again_from_the_runs(stage: Stage, max_attempts: int) -> None:
     stage.join("w1", slots=4)
-    job = stage.submit(maps=1, steps=CHAIN[:2])
+    job = stage.submit(maps=1, steps=CHAIN[:2], max_attempts=max_attempts)
     orders = run_until(stage, "2:m-00000")
     old = stage.ask_inode(f"/.jobs/{job}/steps/1/part-r-00000")
     lose_part(stage, "w1", orders)
