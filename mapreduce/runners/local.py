@@ -16,14 +16,13 @@ reducers read the runs where they lie.
 
 SCRATCH is a temporary folder of the run. Whatever ends the run, an interrupt included, first
 stops the attempts and waits for them, then discards the output, ends the processes with all
-that they started, and removes SCRATCH.
+that they started, and removes SCRATCH. What ``kill -9`` leaves the next run removes.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,6 +48,7 @@ from mapreduce.runners.here import (
     planned,
     splits_between,
 )
+from mapreduce.runners.local_scratch import LocalScratch
 from mapreduce.runners.local_step import JOB_ID, LocalStep, Tools
 from mapreduce.runners.packing import bundle_of, side_files_of
 from mapreduce.runners.submission import Submission
@@ -88,8 +88,8 @@ class LocalRunner:
     """Runs jobs one after the other; task processes stay from one to the next of the same code."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="minimr-", ignore_cleanup_errors=True)
-        self.scratch = Path(self._folder.name).resolve()
+        self._folder = LocalScratch()
+        self.scratch = self._folder.path
         self._slots = usable_cores()
         self._pool = ProcessPool(self.scratch / "tasks", 0, self._slots)
         self._runs = RunStore(self.scratch / "runs")
@@ -111,7 +111,7 @@ class LocalRunner:
         """End every process and remove what they left."""
         self._pool.close()
         self._watch.close()
-        self._folder.cleanup()
+        self._folder.close()
 
     def run(
         self,

@@ -27,7 +27,6 @@ ends soon as well; whoever stopped it knows why and drops the report.
 from __future__ import annotations
 
 import errno
-import shutil
 import signal
 from pathlib import Path
 from threading import Lock
@@ -48,6 +47,7 @@ from mapreduce.worker.job_files import JobFiles
 from mapreduce.worker.process_pool import ProcessPool
 from mapreduce.worker.reports import leaves_run, success_of
 from mapreduce.worker.runs import RunStore
+from mapreduce.worker.scratch import remove_tree, used_bytes
 from mapreduce.worker.segments import Segments
 from mapreduce.worker.serving import TaskFiles, TaskService
 from mapreduce.worker.task_child import TaskChild
@@ -99,18 +99,18 @@ class AttemptRun:
     def run(self, pool: ProcessPool, files: JobFiles, runs: RunStore) -> Report:
         """Run it to its end."""
         try:
-            if lacking := self._watch.lacks_room():
+            if lacking := self._watch.refusal():
                 raise StorageFault(lacking)
             opening = self._opening(files)
-            log = AttemptLog(files.log_path(self.attempt))
+            log = files.open_log(self.attempt)
         except (DfsError, OSError) as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_tree(self._folder)
             return self._failed(FailureKind.NODE, f"{self.attempt} cannot start: {error}")
         try:
             with self._watch.watching(self, self._limit_bytes):
                 return self._run_logged(pool, opening, log, runs)
         finally:
-            log.close()
+            files.close_log(self.attempt, log)
 
     def stop(self) -> None:
         """Let the attempt end soon."""
@@ -152,13 +152,17 @@ class AttemptRun:
         child = self._child
         return child.scratch_bytes(device) if child is not None else 0
 
+    def waiting_bytes(self) -> int:
+        """What it has fetched, if it waits for more."""
+        return used_bytes(self._folder) if self.segments.awaited else 0
+
     def _run_logged(
         self, pool: ProcessPool, opening: OpenJob, log: AttemptLog, runs: RunStore
     ) -> Report:
         try:
             child, job_is_open = pool.take(self.attempt.job)
         except DfsError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_tree(self._folder)
             return self._failed(FailureKind.NODE, error.message)
         end: End | None = None
         trouble = ""
@@ -206,7 +210,7 @@ class AttemptRun:
             pool.give_back(self.attempt.job, child)
         else:
             how = child.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_tree(self._folder)
         return how
 
     def _is_reusable(self, child: TaskChild) -> bool:

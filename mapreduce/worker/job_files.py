@@ -7,18 +7,23 @@ the one and people read the other; both are bounded by dropping the oldest.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from threading import Lock
 
 from dfs.errors import NotFound
+from dfs.limits import MIB
 from mapreduce.wire import AttemptId, bundle_path
+from mapreduce.worker.attempt_log import AttemptLog
 from mapreduce.worker.serving import WholeFiles
 from mapreduce.worker.side_store import SideStore
 from mapreduce.worker.work import LOG_PIECE_BYTES
 
 BUNDLES_KEPT = 50
 JOBS_LOGGED = 50
+JOB_LOGS_MAX_BYTES = 100 * MIB
+"""What the attempts of one job may print here, beside a little that each may."""
 
 
 class JobFiles:
@@ -28,6 +33,7 @@ class JobFiles:
         self._storage = storage
         self._bundles = scratch / "bundles"
         self._logs = scratch / "logs"
+        self._printed: dict[str, int] = {}
         self._lock = Lock()
         self.side = SideStore(scratch / "files", storage)
         for folder in (self._bundles, self._logs):
@@ -47,16 +53,31 @@ class JobFiles:
 
     def log_path(self, attempt: AttemptId) -> Path:
         """Where an attempt's output goes."""
-        folder = self._logs / attempt.job
+        return self._logs / attempt.job / f"{attempt.file_name}.log"
+
+    def open_log(self, attempt: AttemptId) -> AttemptLog:
+        """Begin an attempt's log. Raises OSError."""
+        path = self.log_path(attempt)
         with self._lock:
-            if not folder.exists():
+            if not path.parent.exists():
                 _keep_newest(self._logs, JOBS_LOGGED - 1)
-                folder.mkdir(mode=0o700)
-        return folder / f"{attempt.file_name}.log"
+                path.parent.mkdir(mode=0o700)
+            if attempt.job not in self._printed:
+                here = set(os.listdir(self._logs))
+                self._printed = {job: n for job, n in self._printed.items() if job in here}
+                self._printed[attempt.job] = _sizes(path.parent)
+            return AttemptLog(path, JOB_LOGS_MAX_BYTES - self._printed[attempt.job])
+
+    def close_log(self, attempt: AttemptId, log: AttemptLog) -> None:
+        """An attempt prints no more."""
+        log.close()
+        with self._lock:
+            if attempt.job in self._printed:
+                self._printed[attempt.job] += log.size_bytes
 
     def read_log(self, attempt: AttemptId, offset: int) -> bytes:
         """A piece of what an attempt printed, empty at its end. Raises NotFound."""
-        path = self._logs / attempt.job / f"{attempt.file_name}.log"
+        path = self.log_path(attempt)
         try:
             with path.open("rb") as file:
                 file.seek(max(0, offset))
@@ -66,6 +87,11 @@ class JobFiles:
                 f"what {attempt} of {attempt.job} printed is not here: a worker keeps the logs of"
                 f" the {JOBS_LOGGED} jobs that came last"
             ) from None
+
+
+def _sizes(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _keep_newest(folder: Path, count: int) -> None:

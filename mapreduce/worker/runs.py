@@ -15,7 +15,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from xxhash import xxh3_64_intdigest
 
@@ -32,6 +34,7 @@ class RunStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def find(self) -> tuple[RunHeld, ...]:
@@ -55,8 +58,9 @@ class RunStore:
     def add(self, run: AttemptId, file: Path) -> None:
         """Take a finished run file over."""
         path = self._path(run)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        file.rename(path)
+        with self._lock:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            file.rename(path)
 
     def read(self, run: AttemptId, partition: int, offset: int) -> RunPiece:
         """Bytes of a partition from ``offset`` on. Raises RunCorrupt for a run that is damaged,
@@ -80,8 +84,14 @@ class RunStore:
             return path, read_entry(file, partition)
 
     def drop(self, run: AttemptId) -> None:
-        """Remove one run; fine if it is not there."""
-        self._path(run).unlink(missing_ok=True)
+        """Remove one run, and the folder of its job with the last one; fine if it is not there.
+
+        An attempt that ends when its job is over already leaves a run behind the job's removal.
+        """
+        path = self._path(run)
+        path.unlink(missing_ok=True)
+        with self._lock, suppress(OSError):  # there are others
+            path.parent.rmdir()
 
     def drop_job(self, job: str) -> None:
         """Remove all runs of a job."""

@@ -35,6 +35,8 @@ class Segments:
         self._whole: dict[int, tuple[AttemptId, Place]] = {}
         self._changed = Condition()
         self._closed = False
+        self.awaited = False
+        """Does the task wait for a segment?"""
 
     def store(self, piece: StoreSegment) -> None:
         """Add a piece. Raises RunCorrupt when it is damaged or not the next one."""
@@ -56,7 +58,9 @@ class Segments:
     def wait(self, map_index: int) -> Place | None:
         """Where a whole segment lies; waits for it. None when the attempt is stopped."""
         with self._changed:
+            self.awaited = True
             self._changed.wait_for(lambda: self._closed or map_index in self._whole)
+            self.awaited = False
             return None if self._closed else self._whole[map_index][1]
 
     def source_of(self, map_index: int) -> AttemptId | None:

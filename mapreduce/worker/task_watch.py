@@ -11,7 +11,9 @@ disk may hang:
   runs and spills, is not counted: no job is at fault for its shuffle being larger than the disk.
 
 Such an end is a fault of the job (``MEMORY``, ``SCRATCH``). An attempt that runs into a full disk
-without being to blame fails by a fault of its node, and none is begun while there is no room.
+without being to blame fails by a fault of its node, and none is begun while there is no room. A
+reduce that waits for a map gives up its segments, as such a fault, when an attempt could not begin:
+the map that it waits for may be the one that needs the room.
 
 The limit could also be a cgroup's, which would be exact. That takes a memory controller that was
 delegated to the worker: nothing started from a shell or in a plain container has one, so this
@@ -73,6 +75,9 @@ class Watched(Protocol):
     def scratch_bytes(self, device: int) -> int:
         """What its processes have in their folder and in nameless files on this device."""
 
+    def waiting_bytes(self) -> int:
+        """What it has fetched, if it waits for more; else 0."""
+
     def fail(self, kind: FailureKind, text: str) -> None:
         """End it, for this reason."""
 
@@ -96,6 +101,7 @@ class TaskWatch:
         self._running: dict[Watched, _Bounds] = {}
         self._changed = Condition()
         self._closed = False
+        self._has_refused = False
         for look in (self.look_at_memory, self.look_at_disk):
             Thread(target=self._look_on, args=(look,), name="watch", daemon=True).start()
 
@@ -122,11 +128,17 @@ class TaskWatch:
                 del self._running[attempt]
 
     def lacks_room(self) -> str:
-        """Why no attempt should begin now, '' if it may."""
+        """Why no attempt should begin now, '' if one may."""
         room_bytes = self._room_bytes()
         if room_bytes >= 0:
             return ""
         return f"the scratch disk is full: {show(-room_bytes)} of the reserve are in use"
+
+    def refusal(self) -> str:
+        """Why this attempt does not begin now, '' if it may."""
+        lacking = self.lacks_room()
+        self._has_refused = self._has_refused or bool(lacking)
+        return lacking
 
     def blame(self, attempt: Watched) -> Blame:
         """Whose fault it is that this attempt's own code ran into a full disk."""
@@ -163,11 +175,25 @@ class TaskWatch:
         end_orphans()
 
     def look_at_disk(self) -> None:
-        """End the one that fills it, if there is such a one."""
-        if self.lacks_room():
-            worst, text = self._worst()
-            if worst is not None:
-                worst.fail(FailureKind.SCRATCH, text)
+        """End the one that fills it, else one that keeps others from beginning."""
+        lacking = self.lacks_room()
+        if not lacking:
+            self._has_refused = False
+            return
+        worst, text = self._worst()
+        if worst is not None:
+            worst.fail(FailureKind.SCRATCH, text)
+        elif self._has_refused:
+            self._has_refused = False
+            self._end_waiting(lacking)
+
+    def _end_waiting(self, lacking: str) -> None:
+        with self._changed:
+            running = list(self._running)
+        waiting = {attempt: attempt.waiting_bytes() for attempt in running}
+        largest = max(running, key=waiting.__getitem__, default=None)
+        if largest is not None and waiting[largest]:
+            largest.fail(FailureKind.NODE, f"{lacking}, and it waits for other tasks")
 
     def _worst(self) -> tuple[Watched | None, str]:
         """The task that has most on the disk, if that is more than its share, and the words."""

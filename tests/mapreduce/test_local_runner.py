@@ -22,6 +22,7 @@ from mapreduce.loader import load_job
 from mapreduce.result import Result
 from mapreduce.runners import inline, local
 from mapreduce.runners.local import LocalRunner
+from mapreduce.runners.local_scratch import sweep
 from mapreduce.runners.submission import Submission
 from mapreduce.shuffle.run_index import encode_index, read_index
 from mapreduce.wire import JobNews, JobOptions
@@ -352,6 +353,27 @@ def test_whatever_ends_the_command_ends_its_tasks(
     if number != signal.SIGKILL:
         assert (err, list((tmp_path / "tmp").iterdir())) == ("", [])
         assert sorted(path.name for path in tmp_path.iterdir()) == ["marks", "tmp"]
+    else:
+        assert len(list((tmp_path / "tmp").iterdir())) == 1
+        assert command(folder, tmp_path).wait(60) == 0
+        assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_only_what_killed_runs_left_is_swept(tmp_path: Path) -> None:
+    for name in ("minimr-left", "minimr-new", "minimr-other", "kept"):
+        (tmp_path / name).mkdir()
+    for name in ("minimr-left/LOCK", "minimr-new/LOCK.new", "kept/LOCK"):
+        (tmp_path / name).touch()
+    (tmp_path / "minimr-left" / "runs").mkdir()
+    (tmp_path / "minimr-file").touch()
+    sweep(tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["kept", "minimr-file", "minimr-new", "minimr-other"]
+
+
+def test_a_run_that_lives_is_not_swept(runner: LocalRunner) -> None:
+    sweep(runner.scratch.parent)
+    assert runner.scratch.exists()
 
 
 def test_the_cores_of_this_machine() -> None:

@@ -67,6 +67,8 @@ def test_logs_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     files = JobFiles(tmp_path, NoBundles())
     with pytest.raises(NotFound, match="is not here"):
         files.read_log(MAP, 0)
-    files.log_path(MAP).write_bytes(b"some words")
+    log = files.open_log(MAP)
+    log.write(b"some words")
+    files.close_log(MAP, log)
     pieces = [files.read_log(MAP, offset) for offset in (0, 4, 8, 10, -1)]
     assert pieces == [b"some", b" wor", b"ds", b"", b"some"]

@@ -33,8 +33,8 @@ class Room:
 class Attempt:
     """An attempt that holds so much memory and scratch, and what it was ended for."""
 
-    def __init__(self, memory: int = 0, scratch: int = 0) -> None:
-        self.memory, self.scratch = memory, scratch
+    def __init__(self, memory: int = 0, scratch: int = 0, waiting: int = 0) -> None:
+        self.memory, self.scratch, self.waiting = memory, scratch, waiting
         self.ends: list[tuple[FailureKind, str]] = []
 
     def memory_bytes(self, enough_bytes: int) -> int:
@@ -42,6 +42,9 @@ class Attempt:
 
     def scratch_bytes(self, device: int) -> int:
         return self.scratch
+
+    def waiting_bytes(self) -> int:
+        return self.waiting
 
     def fail(self, kind: FailureKind, text: str) -> None:
         self.ends.append((kind, text))
@@ -102,6 +105,32 @@ def test_nobody_is_ended_for_what_others_put_on_the_disk(stack: ExitStack) -> No
     made.look_at_disk()
     assert [attempt.ends for attempt in fair] == [[], []]
     assert made.lacks_room() == "the scratch disk is full: 1 MiB of the reserve are in use"
+
+
+def test_what_waits_gives_up_its_room_only_when_something_could_not_begin(
+    stack: ExitStack,
+) -> None:
+    small, large = Attempt(waiting=MIB), Attempt(waiting=2 * MIB)
+    busy, disk = Attempt(scratch=MIB), Room(100 * MIB)
+    made = watch(stack, disk, small, large, busy)
+    assert made.refusal() == ""
+    disk.room = -MIB
+    made.look_at_disk()
+    assert large.ends == []
+    assert made.refusal() == "the scratch disk is full: 1 MiB of the reserve are in use"
+    made.look_at_disk()
+    assert [kind for kind, _ in large.ends] == [FailureKind.NODE]
+    made.look_at_disk()
+    assert (len(large.ends), small.ends, busy.ends) == (1, [], [])
+
+
+def test_nobody_is_ended_when_nobody_waits(stack: ExitStack) -> None:
+    busy, disk = Attempt(scratch=MIB), Room(100 * MIB)
+    made = watch(stack, disk, busy)
+    disk.room = -MIB
+    made.refusal()
+    made.look_at_disk()
+    assert busy.ends == []
 
 
 def test_a_disk_that_cannot_be_asked_has_no_room_and_blames_nobody(stack: ExitStack) -> None:

@@ -13,8 +13,8 @@ from dfs.errors import NotFound
 from mapreduce.errors import RunCorrupt
 from mapreduce.shuffle.run_index import PartitionEntry, encode_index
 from mapreduce.wire import BUNDLE_FOLDER, AttemptId, RunHeld, TaskKind
-from mapreduce.worker.attempt_log import LOG_MAX_BYTES, AttemptLog
-from mapreduce.worker.job_files import BUNDLES_KEPT, JOBS_LOGGED, JobFiles
+from mapreduce.worker.attempt_log import LOG_LEAST_BYTES, LOG_MAX_BYTES, AttemptLog
+from mapreduce.worker.job_files import BUNDLES_KEPT, JOB_LOGS_MAX_BYTES, JOBS_LOGGED, JobFiles
 from mapreduce.worker.runs import RunStore
 from mapreduce.worker.segments import Place, Segments
 from mapreduce.worker.serving import OutputFile
@@ -152,6 +152,23 @@ def test_a_log_is_cut_and_says_so(tmp_path: Path) -> None:
     assert (tmp_path / "log").stat().st_size < LOG_MAX_BYTES + 100
 
 
+def test_a_log_that_cannot_be_written_is_lost_and_nothing_else() -> None:
+    log = AttemptLog(Path("/dev/full"))
+    log.write(b"words")
+    log.write(b"more")
+    log.close()
+
+
+def test_a_run_that_comes_behind_the_end_of_its_job_leaves_no_folder(tmp_path: Path) -> None:
+    runs, file = RunStore(tmp_path / "runs"), tmp_path / "file"
+    runs.drop_job(RUN.job)
+    file.write_bytes(b"late")
+    runs.add(RUN, file)
+    runs.drop(RUN)
+    runs.drop(RUN)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 DIGEST = "ab" * 32
 
 
@@ -197,7 +214,25 @@ def test_old_bundles_and_logs_make_room(tmp_path: Path) -> None:
     for number in range(BUNDLES_KEPT + 5):
         files.bundle(f"{number:064x}")
     for number in range(JOBS_LOGGED + 5):
-        files.log_path(AttemptId(f"j-{number}", 0, TaskKind.MAP, 3, 2)).write_bytes(b"")
+        attempt = AttemptId(f"j-{number}", 0, TaskKind.MAP, 3, 2)
+        files.close_log(attempt, files.open_log(attempt))
     assert len(list((tmp_path / "bundles").iterdir())) == BUNDLES_KEPT
     assert len(list((tmp_path / "logs").iterdir())) == JOBS_LOGGED
     assert files.log_path(RUN).name == "0-m-00003.2.log"
+
+
+def test_what_one_job_prints_is_bounded_also_behind_a_restart(tmp_path: Path) -> None:
+    def prints(files: JobFiles, number: int, size: int) -> int:
+        attempt = AttemptId("j-1", 0, TaskKind.MAP, 3, number)
+        log = files.open_log(attempt)
+        for _ in range(size // (1 << 20)):
+            log.write(b"x" * (1 << 20))
+        files.close_log(attempt, log)
+        return files.log_path(attempt).stat().st_size
+
+    files = JobFiles(tmp_path, BundleStorage())
+    for number in range(JOB_LOGS_MAX_BYTES // LOG_MAX_BYTES):
+        assert prints(files, number, 11 << 20) > LOG_MAX_BYTES
+    assert prints(files, 50, 1 << 20) < LOG_LEAST_BYTES + 100
+    again = JobFiles(tmp_path, BundleStorage())
+    assert prints(again, 51, 1 << 20) < LOG_LEAST_BYTES + 100
