@@ -81,6 +81,10 @@ class Words(mr.Job):
         open(tempfile.mktemp(), "w").close()
         print(tempfile.gettempdir() == os.getcwd(), "temporary")
 
+    def removes_its_folder(self):
+        import shutil
+        shutil.rmtree(os.getcwd())
+
     def reducer(self, word, counts):
         yield word, sum(counts)
 """
@@ -144,6 +148,11 @@ def test_a_process_that_has_grown_is_not_used_again(bench: Bench) -> None:
 def test_a_daemon_that_a_task_leaves_ends_with_its_attempt(bench: Bench) -> None:
     assert isinstance(bench.run(order(bench, "hides")), AttemptSucceeded)
     assert sleepers() == []
+    assert bench.executor._pool._pop_idle(JOB_ID) is None
+
+
+def test_a_process_without_its_folder_is_not_used_again(bench: Bench) -> None:
+    assert isinstance(bench.run(order(bench, "removes_its_folder")), AttemptSucceeded)
     assert bench.executor._pool._pop_idle(JOB_ID) is None
 
 
