@@ -18,7 +18,9 @@ A map's segment goes through these states; ``WHOLE`` is the last::
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from dfs.limits import MS_NS, SECOND_NS
 from mapreduce.wire import AttemptId, RunLocations, TaskKind, WorkerAddress
@@ -33,16 +35,14 @@ GIVEN_UP_NS = 5 * SECOND_NS
 
 @dataclass(slots=True)
 class Fetch:
-    """One segment on its way to one attempt; ``not_before_ns`` is when its next try may begin,
-    ``at_disk_ns`` since when the disk here is to take or to give a piece of it.
-    """
+    """One segment on its way to one attempt; ``at_disk_ns`` is since when the disk here is to take
+    or to give a piece of it."""
 
     attempt: AttemptId
     run: AttemptId
     source: WorkerAddress
     offset: int = 0
     tries: int = 0
-    not_before_ns: int = 0
     at_disk_ns: int | None = None
 
 
@@ -52,8 +52,10 @@ class FetchPlan:
 
     attempt: AttemptId
     map_count: int
-    _missing: dict[int, None] = field(init=False)
-    _waiting: dict[int, Fetch] = field(init=False, default_factory=dict)
+    _missing: set[int] = field(init=False)
+    _ready: deque[Fetch] = field(init=False, default_factory=deque)
+    _paused: list[tuple[int, int, Fetch]] = field(init=False, default_factory=list)
+    """A heap of when a try may begin, map and fetch."""
     _active: dict[int, Fetch] = field(init=False, default_factory=dict)
     _given_up: dict[AttemptId, int] = field(init=False, default_factory=dict)
     """Runs that were given up, with the time until which they are left alone."""
@@ -61,12 +63,12 @@ class FetchPlan:
     _find_at_ns: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self._missing = dict.fromkeys(range(self.map_count))
+        self._missing = set(range(self.map_count))
 
     @property
     def complete(self) -> bool:
         """Is every segment there?"""
-        return not (self._missing or self._waiting or self._active)
+        return not (self._missing or self._ready or self._paused or self._active)
 
     def waits_for_disk(self, since_ns: int) -> bool:
         """Has the disk here had a piece since then, or for longer?"""
@@ -81,7 +83,7 @@ class FetchPlan:
         if not self._missing or now_ns < self._find_at_ns:
             return None
         self._find_at_ns = now_ns + FIND_TRY_NS
-        return self._find_first or next(iter(self._missing))
+        return self._find_first or min(self._missing)
 
     def located(self, found: RunLocations, now_ns: int) -> None:
         """The answer to a question: these runs lie there."""
@@ -90,23 +92,22 @@ class FetchPlan:
                 self.attempt.job, self.attempt.step, TaskKind.MAP, place.map, place.attempt
             )
             if place.map in self._missing and now_ns >= self._given_up.get(run, 0):
-                del self._missing[place.map]
+                self._missing.remove(place.map)
                 source = found.workers[place.worker]
-                self._waiting[place.map] = Fetch(self.attempt, run, source)
+                self._ready.append(Fetch(self.attempt, run, source))
         last_page = found.next >= self.map_count
         self._find_first = 0 if last_page else found.next
         self._find_at_ns = now_ns + FIND_PAUSE_NS if last_page else now_ns
 
     def begin(self, now_ns: int) -> list[Fetch]:
         """The fetches whose next try begins now; ask for their first pieces."""
+        while self._paused and self._paused[0][0] <= now_ns:
+            self._ready.append(heappop(self._paused)[2])
         begun = []
-        for index, fetch in list(self._waiting.items()):
-            if len(self._active) >= FETCHES_MAX:
-                break
-            if fetch.not_before_ns <= now_ns:
-                del self._waiting[index]
-                self._active[index] = fetch
-                begun.append(fetch)
+        while self._ready and len(self._active) < FETCHES_MAX:
+            fetch = self._ready.popleft()
+            self._active[fetch.run.index] = fetch
+            begun.append(fetch)
         return begun
 
     def is_active(self, fetch: Fetch) -> bool:
@@ -127,8 +128,7 @@ class FetchPlan:
         fetch.tries += 1
         if gone or fetch.tries >= FETCH_TRIES_MAX:
             self._given_up[fetch.run] = now_ns + GIVEN_UP_NS
-            self._missing[fetch.run.index] = None
-            self._missing = dict.fromkeys(sorted(self._missing))
+            self._missing.add(fetch.run.index)
             return True
         self._put_back(fetch, now_ns + FETCH_PAUSE_NS * fetch.tries)
         return False
@@ -142,9 +142,10 @@ class FetchPlan:
         """When something is due again."""
         times = [self._find_at_ns] if self._missing else []
         if len(self._active) < FETCHES_MAX:
-            times += [fetch.not_before_ns for fetch in self._waiting.values()]
+            times += [at_ns for at_ns, _, _ in self._paused[:1]]
+            times += [0] if self._ready else []
         return min(times, default=None)
 
     def _put_back(self, fetch: Fetch, not_before_ns: int) -> None:
-        again = Fetch(fetch.attempt, fetch.run, fetch.source, 0, fetch.tries, not_before_ns)
-        self._waiting[fetch.run.index] = again
+        again = Fetch(fetch.attempt, fetch.run, fetch.source, tries=fetch.tries)
+        heappush(self._paused, (not_before_ns, fetch.run.index, again))
