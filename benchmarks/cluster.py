@@ -88,12 +88,15 @@ class Cluster:
 
     def trees(self) -> list[int]:
         """The processes that keep the daemons: below them is all that the cluster runs."""
-        pids = [role["pid"] for role in self._roles()]
-        return sorted({parent_of(pid) for pid in pids})
+        return sorted({parent_of(pid) for pid in self.pids().values()})
+
+    def pids(self) -> dict[str, int]:
+        """The process of each daemon."""
+        return {role["id"]: role["pid"] for role in self._roles()}
 
     def peaks_mib(self) -> dict[str, float]:
         """The most memory that each daemon ever had resident (VmHWM)."""
-        return {role["id"]: _peak_mib(role["pid"]) for role in self._roles()}
+        return {role: _peak_mib(pid) for role, pid in self.pids().items()}
 
     def _roles(self) -> list[dict[str, Any]]:
         roles = json.loads(self.minidfs("status", "--json").output)["roles"]
