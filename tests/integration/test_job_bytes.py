@@ -201,8 +201,9 @@ def test_examples_that_read_any_text(
     assert sum(map(len, found.values())) > 1000
 
 
+@pytest.mark.parametrize("job_class", ["Combined", "Sided", "Chained"])
 @settings(
-    max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=1, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
 @given(
     records=st.one_of(
@@ -214,18 +215,21 @@ def test_examples_that_read_any_text(
 def test_random_jobs(
     cluster: ClusterHere,
     tmp_path_factory: pytest.TempPathFactory,
+    job_class: str,
     records: Records,
     pieces: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("random")
     lines = [line_of(records[at : at + 5]) for at in range(0, len(records), 5)]
-    text = folder / "text"
-    text.write_text("".join(lines), encoding="ascii")
-    cluster.minidfs("put", text, f"/{folder.name}/")
-    split_bytes = f"split_bytes={-(-text.stat().st_size // pieces)}"
+    inputs = [folder / "one", folder / "two"]
+    for number, path in enumerate(inputs):
+        path.write_text("".join(lines[number::2]), encoding="ascii")
+    cluster.minidfs("put", *inputs, f"/{folder.name}/")
+    split_bytes = f"split_bytes={-(-inputs[0].stat().st_size // pieces)}"
     options = ("-D", split_bytes, "-D", "spill_bytes=1K", "-n", "3")
-    job = Path(f"{replay_job.__file__}:Combined")
-    everywhere(cluster, f"/{folder.name}/out", job, f"/{folder.name}/text", *options)
+    job = Path(f"{replay_job.__file__}:{job_class}")
+    one, two = (f"/{folder.name}/{path.name}" for path in inputs)
+    everywhere(cluster, f"/{folder.name}/out", job, one, f"minidfs:{two}", *options)
 
 
 def test_every_line_of_odd_files_is_read_once(

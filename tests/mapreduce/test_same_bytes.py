@@ -15,7 +15,16 @@ from mapreduce.job_class import Job
 from mapreduce.runners import inline
 from mapreduce.runners.local import LocalRunner
 from mapreduce.runners.submission import Submission
-from tests.mapreduce.replay_job import Combined, MapOnly, Records, Replay, line_of
+from tests.mapreduce.replay_job import (
+    Chained,
+    Combined,
+    MapOnly,
+    MapsThenMaps,
+    Records,
+    Replay,
+    Sided,
+    line_of,
+)
 from tests.mapreduce.test_any_job import RECORDS
 
 
@@ -27,11 +36,12 @@ def runner() -> Iterator[LocalRunner]:
 
 
 def files_in(output: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in output.iterdir()}
+    files = [path for path in output.rglob("*") if path.is_file()]
+    return {str(path.relative_to(output)): path.read_bytes() for path in files}
 
 
-@pytest.mark.parametrize("job_class", [Replay, Combined, MapOnly])
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("job_class", [Replay, Combined, MapOnly, Sided, Chained, MapsThenMaps])
+@settings(max_examples=13, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     records=RECORDS,
     per_line=st.integers(1, 9),
@@ -51,14 +61,16 @@ def test_a_job_writes_the_same_bytes(
 ) -> None:
     folder = tmp_path_factory.mktemp("example")
     lines = [line_of(records[at : at + per_line]) for at in range(0, len(records), per_line)]
-    text = folder / "text"
-    text.write_text("".join(lines), encoding="ascii")
-    split_bytes = -(-text.stat().st_size // pieces)
+    inputs = [folder / "one", folder / "two"]
+    for number, path in enumerate(inputs):
+        path.write_text("".join(lines[number::2]), encoding="ascii")
+    split_bytes = -(-inputs[0].stat().st_size // pieces)
+    paths = [str(path) for path in inputs]
     choice = Settings(split_bytes=split_bytes, spill_bytes=spill_bytes)
     job = job_class()
     job.partitions = partitions
-    reference = inline.run(job, [str(text)], str(folder / "inline"), choice)
-    found = runner.run(job, [str(text)], str(folder / "local"), Submission(choice))
+    reference = inline.run(job, paths, str(folder / "inline"), choice)
+    found = runner.run(job, paths, str(folder / "local"), Submission(choice))
     assert files_in(folder / "local") == files_in(folder / "inline")
     assert found.counters == reference.counters
     shutil.rmtree(folder)
