@@ -77,9 +77,8 @@ class NamenodeProcess:
         cluster = config.cluster.id
         if not cluster:
             raise ConfigError("the configuration has no cluster id: make one with 'minidfs init'")
-        now = read_clock()
         path = role_folder(config.namenode.dir, NAMENODE_ID, options.home)
-        self._folder = open_namenode_folder(path, cluster, now.wall_ns)
+        self._folder = open_namenode_folder(path, cluster, read_clock().wall_ns)
         disk = self._folder.disk
         modules = (MODULE, *(beside.modules if beside else ()))
         self._copier = LmdbCopier()
@@ -88,7 +87,7 @@ class NamenodeProcess:
         self._copier.table = self._table
         journal = open_journal(disk, self._table, modules, cluster)
         store.clean()
-        core = compose(config, cluster, self._table, beside, now)
+        core = compose(config, cluster, self._table, beside, read_clock())
         self._step = JournalStep(core, modules, journal, self._table)
         min_durable = config.files.min_durable
         keepers = Keepers(host_id(), min_durable, core.nodes, self._table, journal)

@@ -18,6 +18,8 @@ remember nothing. ``JournalStep`` is for a core whose decisions must survive:
 after each sync, and decide no command. One takes the *snapshots*. One may be the *keepers*: while
 they keep the log on other machines, what 6 would return waits further, see ``dfs.net.withheld``.
 
+Their time is that of ``dfs.net.awake``: what the process slept through does not count.
+
 When nobody waits, space is reserved ahead for log and view. Once the disk has none, the core
 is told so with each view, until there is some again.
 
@@ -38,6 +40,7 @@ from dfs.namenode.journal import apply_table, put_applied_index
 from dfs.namenode.log import Log
 from dfs.namenode.module import ALONE, NO_SNAPSHOT, LogCopies, Module, Snapshot, View
 from dfs.namenode.table import Table
+from dfs.net.awake import AwakeClock
 from dfs.net.withheld import Withheld, is_question
 
 _AT_ONCE = 0
@@ -163,10 +166,12 @@ class JournalStep:
         self._committed_bytes = log.appended_bytes
         self._is_full = False
         self._look_again_ns = _AT_ONCE
+        self._clock = AwakeClock()
 
     def run(self, events: list[Event], now: Now) -> list[Action]:
         assert self._intact, "a step ran after one that failed; the process had to end"
         self._intact = False
+        now = self._clock.read(now)
         held: list[Action] = []
         for event in events:
             held += self._take(event, now)
@@ -199,7 +204,7 @@ class JournalStep:
         """The earliest of all: of core and attendants, the commit's, that of the space ahead."""
         deadlines = [self._core.next_deadline(), self._commit_deadline(), self._room_deadline()]
         deadlines += [attendant.next_deadline() for attendant in self._attending()]
-        return min((d for d in deadlines if d is not None), default=None)
+        return self._clock.until(min((d for d in deadlines if d is not None), default=None))
 
     def close(self) -> None:
         """End in good order: commit the view, so that the next start has nothing to replay."""

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 
 from dfs.endpoints import socket_folder
 from dfs.local.layout import Home
+from dfs.local.ports import choose_address
 from dfs.local.processes import is_paused, read_pid_file
 from tests.integration.cluster_here import ClusterHere, until
+from tests.integration.test_storage_faults import files_below
 
 pytestmark = pytest.mark.cluster
 
@@ -220,6 +223,44 @@ def test_a_worker_that_is_stopped_says_goodbye_and_its_work_goes_on_elsewhere(
     assert (run.returncode, out) == (0, b"a\t50000\nb\t50000\nc\t50000\n"), err
     two.minidfs("start", busy)
     until(lambda: workers(two)[busy]["state"] == "live")
+
+
+SLEEPY = """
+[cluster]
+id = "sleepy"
+[namenode]
+address = "{address}"
+[times]
+dead = "8s"
+repair_after = "1s"
+lease = "8s"
+"""
+SLEEP_S = 12
+
+
+def test_a_namenode_that_was_stopped_holds_it_against_nobody(own_cluster: ClusterHere) -> None:
+    """For longer than a lease lasts and than a node may be silent; a writer goes on and closes."""
+    cluster = own_cluster
+    cluster.home.make()
+    text = SLEEPY.format(address=choose_address(set()))
+    cluster.home.config_file.write_text(text, encoding="ascii")
+    cluster.minidfs("up", "--nodes", "2", "--chunk-size", "1M")
+    content = CONTENT * 20
+    writer = cluster.begin("minidfs", "put", "-", "/f")
+    assert writer.stdin is not None
+    writer.stdin.write(content)
+    writer.stdin.flush()
+    until(lambda: len(files_below(cluster, "datanode-1", "chunks")) > 1)
+    cluster.minidfs("pause", "namenode")
+    time.sleep(SLEEP_S)
+    cluster.minidfs("resume", "namenode")
+    _, err = writer.communicate(content, timeout=100)
+    assert writer.returncode == 0, err
+    assert cluster.cat("/f") == content * 2
+    told = cluster.minidfs("events").stdout
+    assert "registered" in told
+    assert "is dead" not in told
+    assert "was silent" not in told
 
 
 def workers(cluster: ClusterHere) -> dict[str, dict[str, Any]]:

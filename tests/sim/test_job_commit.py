@@ -70,6 +70,16 @@ class Running:
         assert news.report.state is JobState.SUCCEEDED
         return news
 
+    def attempts(self) -> list[int]:
+        """How often each task was tried."""
+        return [
+            task.attempt
+            for kind in TaskKind
+            for page in [self.client.run(self.client.namenode.ask(ListTasks(self.job, kind)))]
+            if isinstance(page, TaskList)
+            for task in page.tasks
+        ]
+
     def output(self) -> dict[str, bytes]:
         names = [entry.name for entry in self.client.list("/out")]
         return {name: self.client.read_bytes(f"/out/{name}") for name in names}
@@ -137,12 +147,4 @@ def test_a_zombie_had_something_to_lose() -> None:
     running.world.run_for(SECOND_NS * 3 // 10)
     running.isolate_a_worker()
     running.end()
-    client = running.client
-    attempts = [
-        task.attempt
-        for kind in TaskKind
-        for page in [client.run(client.namenode.ask(ListTasks(running.job, kind)))]
-        if isinstance(page, TaskList)
-        for task in page.tasks
-    ]
-    assert max(attempts) > 1
+    assert max(running.attempts()) > 1
