@@ -239,7 +239,10 @@ class Keepers:
             case _, Failed():
                 error = message.error()
                 if of_snapshot and isinstance(error, StorageFault | Corrupt):
-                    return self._sender.failed(keeper, message.text, now_ns)
+                    is_doubtful = isinstance(error, Corrupt)
+                    return self._sender.failed(
+                        keeper, message.text, now_ns, is_doubtful=is_doubtful
+                    )
                 if isinstance(error, StorageFault):
                     self._broken[keeper.node] = now_ns + KEEPER_BROKEN_NS
                     self._look_due_ns = now_ns

@@ -26,6 +26,9 @@ class Snapshots(Protocol):
     def newest(self) -> Manifest | None:
         """The newest whole one."""
 
+    def doubt(self, index: int) -> list[Action]:
+        """Somebody could not use the snapshot of that record: look whether it is damaged."""
+
 
 class SnapshotSender:
     """``numbers`` are those of requests; ``broken`` says until when others are preferred."""
@@ -60,7 +63,8 @@ class SnapshotSender:
         if newest is not None and newest.index > transfer.index:
             keeper.transfer = None  # it made way for the newer one, which is sent instead
             return []
-        return self.failed(keeper, str(event.error or "its data end early"), now_ns)
+        reason = str(event.error or "its data end early")
+        return self.failed(keeper, reason, now_ns, is_doubtful=True)
 
     def kept(self, keeper: Keeper, now_ns: int) -> list[Action]:
         """The keeper has the piece that it was sent."""
@@ -72,15 +76,19 @@ class SnapshotSender:
         keeper.snapshot, keeper.transfer = transfer.index, None
         return [Note(f"{keeper.node} keeps the snapshot of record {transfer.index}")]
 
-    def failed(self, keeper: Keeper, reason: str, now_ns: int) -> list[Action]:
-        """It cannot be read, or be kept there."""
+    def failed(
+        self, keeper: Keeper, reason: str, now_ns: int, *, is_doubtful: bool
+    ) -> list[Action]:
+        """It cannot be read, or be kept there. ``is_doubtful``: it may be damaged here."""
         transfer = keeper.transfer
         assert transfer is not None, keeper
+        assert self.snapshots is not None, keeper
         keeper.transfer, keeper.snapshot_due_ns = None, now_ns + KEEPER_BROKEN_NS
         if not keeper.is_based:
             self._broken[keeper.node] = now_ns + KEEPER_BROKEN_NS
         text = f"{keeper.node} does not keep the snapshot of record {transfer.index}: {reason}"
-        return [Note(text)]
+        doubts = self.snapshots.doubt(transfer.index) if is_doubtful else []
+        return [Note(text), *doubts]
 
     @property
     def _newest(self) -> Manifest | None:

@@ -32,14 +32,19 @@ from dfs.manifest import (
     render,
 )
 from dfs.namenode.log_recovery import storage_faults
-from dfs.namenode.snapshots import DropSnapshots, ReadSnapshot, TakeSnapshot, UnlinkSegments
+from dfs.namenode.snapshots import (
+    CheckSnapshot,
+    DropSnapshots,
+    ReadSnapshot,
+    TakeSnapshot,
+    Task,
+    UnlinkSegments,
+)
 
 FOLDER = "snapshots"
 _NEW = f"{FOLDER}/new.tmp"
 _DATA = ".mdb"
 _MANIFEST = ".manifest"
-
-Task = TakeSnapshot | DropSnapshots | UnlinkSegments | ReadSnapshot
 
 
 class ViewCopier(Protocol):
@@ -71,6 +76,8 @@ class SnapshotStore:
         match task:
             case TakeSnapshot():
                 return self.take()
+            case CheckSnapshot(manifest):
+                return self.problem_of(manifest)
             case DropSnapshots(indexes):
                 for index in indexes:
                     self._drop(index)
@@ -110,7 +117,7 @@ class SnapshotStore:
         return sorted(whole, key=lambda m: m.index, reverse=True)
 
     def take(self) -> Manifest:
-        """Make a snapshot of the view as of its last commit.
+        """Make a snapshot of the view as of its last commit; a damaged one of it is replaced.
 
         Raises ``NoRoom``, ``Corrupt`` when the copy is not sound, ``OSError``.
         """
@@ -118,9 +125,10 @@ class SnapshotStore:
         self._remove(_NEW)
         try:
             manifest = self._copy()
-            if self._disk.exists(manifest_name(manifest.index)):
+            older = self._sound(manifest.index)
+            if older is not None:
                 self._remove(_NEW)
-                return self._read_manifest(manifest.index)
+                return older
             self._disk.rename(_NEW, data_name(manifest.index))
         except (OSError, DfsError):
             with suppress(OSError):
@@ -139,6 +147,18 @@ class SnapshotStore:
         return pieces(self._disk, data_name(index))
 
     # -- inside
+
+    def _sound(self, index: int) -> Manifest | None:
+        """The snapshot of a record; None if there is none, or a damaged one, which is none now."""
+        name = manifest_name(index)
+        if not self._disk.exists(name):
+            return None
+        manifest = self._manifest(name.removeprefix(f"{FOLDER}/"))
+        if manifest is not None and not self.problem_of(manifest):
+            return manifest
+        self._remove(name)
+        self._disk.sync_folder(FOLDER)
+        return None
 
     def _copy(self) -> Manifest:
         file = self._disk.create(_NEW)

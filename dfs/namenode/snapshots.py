@@ -12,6 +12,8 @@ backup asks for one, and when the log lacks its front and no snapshot stands for
   the live view may fall back to. Its commits do not sync the page that names the newest tree, so
   a power cut may take back the last one; two commits back are safe. After a start the first two
   commits must be seen before anything goes.
+* A snapshot that somebody could not use is read from end to end. If it is damaged it counts as
+  none: the next one is taken, in its place if nothing was committed since.
 * The files of segments are unlinked in order, each durably before the next, and what could not be
   unlinked comes first the next time: the log never has a gap.
 
@@ -61,6 +63,13 @@ class TakeSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSnapshot:
+    """Work: read a snapshot from end to end. Its result is what is wrong with it, "" if nothing."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
 class DropSnapshots:
     """Work: remove the snapshots of these indexes."""
 
@@ -83,11 +92,14 @@ class ReadSnapshot:
     length: int
 
 
+Task = TakeSnapshot | CheckSnapshot | DropSnapshots | UnlinkSegments | ReadSnapshot
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     """Marks the end of our own work. ``origin``: who waits for the bytes read."""
 
-    task: TakeSnapshot | DropSnapshots | UnlinkSegments | ReadSnapshot
+    task: Task
     origin: Origin | None = None
 
 
@@ -127,6 +139,8 @@ class Snapshots:
         self._table = table
         self._every_bytes = every_bytes
         self._held = list(held)
+        self._damaged: Manifest | None = None
+        self._is_checking = False
         self._commits: deque[int] = deque((self._committed(),), maxlen=_COMMITS_BACK + 1)
         self._taking = False
         self._taken_ns = 0
@@ -143,12 +157,21 @@ class Snapshots:
     @property
     def newest(self) -> Manifest | None:
         """The newest whole snapshot."""
-        return self._held[0] if self._held else None
+        return self._held[0] if self._held and self._held[0] != self._damaged else None
 
     @property
     def snapshot(self) -> Snapshot:
         """The newest whole snapshot, for those who look after the cluster."""
-        return Snapshot(self._held[0].index, self._taken_ns) if self._held else NO_SNAPSHOT
+        newest = self.newest
+        return NO_SNAPSHOT if newest is None else Snapshot(newest.index, self._taken_ns)
+
+    def doubt(self, index: int) -> list[Action]:
+        """Somebody could not use the snapshot of that record: look whether it is damaged."""
+        newest = self.newest
+        if newest is None or newest.index != index or self._is_checking:
+            return []
+        self._is_checking = True
+        return [_work(CheckSnapshot(newest))]
 
     # -- what the step calls
 
@@ -228,6 +251,8 @@ class Snapshots:
         match token.task:
             case TakeSnapshot():
                 return self._taken(event.result, event.error, now)
+            case CheckSnapshot(manifest):
+                return self._checked(manifest, event)
             case DropSnapshots():
                 self._is_dropping = False
                 return [*_noted("an old snapshot was not removed", event.error), *self._drop_old()]
@@ -250,10 +275,20 @@ class Snapshots:
             self._wanted = 0
         if self.newest is not None and self.newest.index == made.index:
             return []
-        self._held.insert(0, made)
+        self._damaged = None
+        self._held = [made, *(m for m in self._held if m.index != made.index)]
         self._taken_ns = now.mono_ns
         note = Note(f"snapshot of record {made.index} taken, {made.data_bytes} bytes")
         return [note, *self._drop_old(), *self._cut(now)]
+
+    def _checked(self, manifest: Manifest, event: WorkDone) -> list[Action]:
+        self._is_checking = False
+        problem = event.result if event.error is None else event.error
+        if not problem:
+            return []
+        self._damaged = manifest
+        text = f"the snapshot of record {manifest.index} is damaged: {problem}; another is taken"
+        return [Note(text)]
 
     # -- what goes
 
@@ -322,7 +357,7 @@ class Snapshots:
         return Reply(origin, BackupPiece(task.offset), event.result)
 
 
-def _work(task: TakeSnapshot | DropSnapshots | UnlinkSegments) -> Work:
+def _work(task: Task) -> Work:
     return Work(_Token(task), task, _WRITING_LANE)
 
 

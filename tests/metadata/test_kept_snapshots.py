@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from dfs.errors import Corrupt, DfsError, StorageFault, Unavailable
-from dfs.events import Send, Work, WorkDone
+from dfs.events import Action, Send, Work, WorkDone
 from dfs.limits import FRAME_BYTES, KEEPER_BROKEN_NS, KEEPER_LOOK_NS, KEEPER_PAUSE_MAX_NS
 from dfs.manifest import Manifest, render
 from dfs.namenode.command_codec import CommandCodec
@@ -32,6 +32,11 @@ class Held:
     """Snapshots of which the newest is told."""
 
     newest: Manifest | None
+    doubted: list[int] = field(default_factory=list)
+
+    def doubt(self, index: int) -> list[Action]:
+        self.doubted.append(index)
+        return []
 
 
 class CutStage(Stage):
@@ -130,6 +135,7 @@ def test_a_snapshot_that_cannot_be_read_is_read_again_after_a_while(
     assert stage.read(data, error) == []
     assert stage.notes[-1] == f"{BETA} does not keep the snapshot of record 10: {said}"
     assert stage.keepers.copies == LogCopies(2, 1)
+    assert stage.held.doubted == [10]
     stage.wait(KEEPER_BROKEN_NS - 1)
     assert stage.reads == []
     stage.wait(1)
@@ -148,6 +154,7 @@ def test_a_newer_snapshot_that_is_not_kept_leaves_a_keeper_in_step(error: DfsErr
     (piece,) = stage.read(b"abc")
     stage.answer(piece, Failed.of(error))
     assert stage.notes[-1] == f"{BETA} does not keep the snapshot of record 14: {error.message}"
+    assert stage.held.doubted == ([14] if isinstance(error, Corrupt) else [])
     stage.write()
     (records,) = stage.run()
     stage.answer(records, LogKept(16))

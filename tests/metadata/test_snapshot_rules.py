@@ -13,6 +13,7 @@ from dfs.manifest import Manifest, render
 from dfs.namenode.journal import put_applied_index
 from dfs.namenode.module import NO_SNAPSHOT, Snapshot
 from dfs.namenode.snapshots import (
+    CheckSnapshot,
     DropSnapshots,
     ReadSnapshot,
     Snapshots,
@@ -155,6 +156,51 @@ class TestTaking:
         stage.end(stage.grow(6), error=NoRoom("the disk is full"))
         assert stage.wait(SNAPSHOT_RETRY_NS) == []
         assert stage.rules.next_deadline() is None
+
+
+class TestDamage:
+    """A snapshot that nobody can use is replaced, though nothing was committed since."""
+
+    def test_one_that_is_damaged_makes_way_for_another_of_the_same_record(self) -> None:
+        stage = Stage(held=(manifest(10),))
+        stage.log.first_index = 8
+        assert stage.commit(10) == []
+        (check,) = stage.rules.doubt(10)
+        assert isinstance(check, Work)
+        assert check.task == CheckSnapshot(manifest(10))
+        assert stage.rules.doubt(10) == []
+        (note,) = texts(stage.end(check, "its hash is not that of its manifest"))
+        assert note == (
+            "the snapshot of record 10 is damaged: its hash is not that of its manifest;"
+            " another is taken"
+        )
+        assert stage.rules.newest is None
+        assert stage.rules.snapshot == NO_SNAPSHOT
+        (work,) = works(stage.commit(10), TakeSnapshot)
+        assert works(stage.end(work, manifest(10)), DropSnapshots) == []
+        assert stage.rules.newest == manifest(10)
+        assert stage.commit(10) == []
+
+    def test_one_that_makes_way_for_a_newer_one_is_removed(self) -> None:
+        stage = Stage(held=(manifest(10),))
+        stage.log.first_index = 8
+        (check,) = stage.rules.doubt(10)
+        assert isinstance(check, Work)
+        stage.end(check, error=OSError("EIO"))
+        (work,) = works(stage.commit(12), TakeSnapshot)
+        (drop,) = works(stage.end(work, manifest(12)), DropSnapshots)
+        assert drop.task == DropSnapshots((10,))
+
+    def test_one_that_is_sound_stays(self) -> None:
+        stage = Stage(held=(manifest(10),))
+        stage.log.first_index = 8
+        stage.commit(10)
+        (check,) = stage.rules.doubt(10)
+        assert isinstance(check, Work)
+        assert stage.end(check, "") == []
+        assert stage.rules.newest == manifest(10)
+        assert stage.commit(10) == []
+        assert stage.rules.doubt(9) == []
 
 
 class TestCutting:

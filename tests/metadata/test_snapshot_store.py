@@ -19,7 +19,13 @@ from dfs.namenode.snapshot_store import (
     manifest_name,
     problem_of_data,
 )
-from dfs.namenode.snapshots import DropSnapshots, ReadSnapshot, TakeSnapshot, UnlinkSegments
+from dfs.namenode.snapshots import (
+    CheckSnapshot,
+    DropSnapshots,
+    ReadSnapshot,
+    TakeSnapshot,
+    UnlinkSegments,
+)
 from dfs.namenode.table import MemoryTable
 from dfs.testing.disk import ANY_CALL, MemoryDisk
 from dfs.testing.view_copier import MemoryCopier, read_rows
@@ -74,6 +80,46 @@ def test_one_of_the_same_record_is_not_made_twice() -> None:
     names = disk.all_names()
     assert store.take() == made
     assert disk.all_names() == names
+
+
+def test_a_damaged_one_of_the_same_record_is_replaced() -> None:
+    for damaged in (data_name(7), manifest_name(7)):
+        disk = MemoryDisk()
+        store = store_of(disk, 7)
+        made = store.take()
+        content = disk.content(damaged)
+        put(disk, damaged, content[:-3] + b"???")
+        problem = store.execute(CheckSnapshot(made))
+        assert (problem != "") == (damaged == data_name(7))
+        assert store.take() == made
+        disk.crash()
+        assert store.whole() == [made]
+        assert store.execute(CheckSnapshot(made)) == ""
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_while_a_damaged_one_is_replaced_it_never_counts(torn: bool) -> None:
+    """The n-th call fails, for each n; then power is cut; what is left is sound or not there."""
+    for nth in range(1, 1000):
+        disk = MemoryDisk()
+        store = store_of(disk, 7)
+        made = store.take()
+        put(disk, data_name(7), disk.content(data_name(7))[:-3] + b"???")
+        disk.fail(ANY_CALL, nth)
+        try:
+            store.take()
+        except OSError:
+            disk.crash(Random(nth) if torn else None)
+            left = store.whole()
+            replaced = [store.problem_of(m) == "" for m in left]
+            is_old = disk.content(data_name(7))[-3:] == b"???" if left else False
+            assert replaced == ([not is_old] if left else [])
+        else:
+            disk.crash()
+            assert [store.problem_of(m) for m in store.whole()] == [""]
+            assert store.whole() == [made]
+            break
+    assert nth > 15
 
 
 @pytest.mark.parametrize("torn", [False, True])

@@ -12,7 +12,7 @@ from dfs.datanode.kept_log import LogCopies
 from dfs.datanode.log_keeper import KeeperWork
 from dfs.errors import Unavailable
 from dfs.events import Event, Now, Origin, Received, Send, Work, WorkDone
-from dfs.limits import KIB, MS_NS, SECOND_NS
+from dfs.limits import KEEPER_BROKEN_NS, KIB, MS_NS, SECOND_NS
 from dfs.namenode.command_codec import CommandCodec
 from dfs.namenode.commands import EpochRaised
 from dfs.namenode.copy_writer import CopyWriter
@@ -29,6 +29,7 @@ from dfs.testing.world import Node
 from dfs.wire.keeper import GetKeptLog, KeptLog
 from dfs.wire.namespace import GetStatus, Status
 from dfs.wire.node import Register
+from tests.damage import put
 
 POINTS_MAX = 80
 CONTENT = b"x" * 100
@@ -224,6 +225,27 @@ def test_a_keeper_that_began_after_a_cut_makes_the_whole_namenode_again(seed: in
     cluster.settle(SECOND_NS)
     cluster.world.kill(cluster.namenode)
     assert kept_by(cluster, node).first > 1
+    table, outcome = rebuilt_from(cluster, node)
+    assert outcome.base > 0
+    assert table.committed_rows() == namenode_disk(cluster).replayed().committed_rows()
+
+
+def test_a_damaged_snapshot_is_replaced_though_nothing_can_be_changed_without_it() -> None:
+    """The only keeper lost its copy, so it cannot begin without the snapshot."""
+    cluster = StorageCluster("damaged", datanodes=1, replication=1)
+    cluster.settle()
+    client = cluster.client()
+    for number in range(8):
+        client.write_bytes(f"/file-{number}", bytes([number]) * 4 * KIB)
+    node, disk = cluster.datanodes[0], namenode_disk(cluster).disk
+    cluster.world.kill(node, power=True)
+    lose_copy(cluster, node)
+    (name,) = [name for name in disk.all_names() if name.endswith(".mdb")]
+    put(disk, name, disk.content(name)[:-1] + b"?")
+    cluster.world.boot(node)
+    cluster.settle(2 * KEEPER_BROKEN_NS)
+    client.rename("/file-0", "/renamed")
+    cluster.world.kill(cluster.namenode)
     table, outcome = rebuilt_from(cluster, node)
     assert outcome.base > 0
     assert table.committed_rows() == namenode_disk(cluster).replayed().committed_rows()
