@@ -16,13 +16,7 @@ from dfs.events import Action, Hangup, Note, Now, Peer, Received, Reply, Role
 from dfs.limits import SECOND_NS, SWEEP_MAX_ROWS
 from dfs.namenode import commands as c
 from dfs.namenode.held import HeldReplicas
-from dfs.namenode.keys import (
-    NEXT_CHUNK,
-    ChunkRow,
-    NodeRow,
-    get_number,
-    get_row,
-)
+from dfs.namenode.keys import NEXT_CHUNK, ChunkRow, NodeRow, get_number, get_row
 from dfs.namenode.nodes import Nodes, NodeState
 from dfs.namenode.orders import Order, Orders
 from dfs.namenode.orphans import Orphans
@@ -94,6 +88,8 @@ class Replication:
         match message:
             case n.Heartbeat():
                 free, used = message.free_bytes, message.used_bytes
+                if not self._nodes.is_live(node, now.mono_ns):
+                    self._due = True  # what waited for it can be sent
                 self._nodes.heartbeat(name, free, used, now.mono_ns)
                 node.largest_free_bytes, node.disks = message.largest_free_bytes, message.disks
                 node.failed_volumes, node.quarantined = message.failed_volumes, message.quarantined
@@ -159,6 +155,7 @@ class Replication:
 
     def unwanted(self, chunk: int, generation: int, targets: tuple[str, ...]) -> None:
         """An allocated chunk that will never be committed; some targets may have sealed it."""
+        self._reports.give_up(chunk)
         for node in targets:
             self._orders.want_deleted(node, n.ReplicaId(chunk, generation, 0))
         self._due = True

@@ -2,8 +2,9 @@
 
 A node's own word on a replica is checked against the table as far as it goes: a digest that
 is not the chunk's does not count, is noted, and the node is told to look. Where the chunk
-is not committed yet, the digest waits for the commit. Every chunk that is spoken of is *fresh*: it
-is to be judged at the next occasion.
+is not committed yet, the digest waits for the commit. A chunk that was *given up* will never be
+committed: a writer that had been stopped may still make a replica of it, which is deleted. Every
+chunk that is spoken of is *fresh*: it is to be judged at the next occasion.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from itertools import islice
 
 from dfs.events import Action, Note, Payload
-from dfs.limits import NEWS_WAITING_MAX_CHUNKS
+from dfs.limits import GIVEN_UP_MAX_CHUNKS, NEWS_WAITING_MAX_CHUNKS
 from dfs.namenode.held import Held
 from dfs.namenode.keys import EPOCH, ChunkRow, get_number
 from dfs.namenode.nodes import Nodes, NodeState
@@ -32,6 +33,7 @@ class Reports:
         self._orders = orders
         self._fresh: dict[int, None] = {}
         self._notes: list[Action] = []
+        self._given_up: dict[int, None] = {}
         self.has_missed = False
 
     # -- what is to be judged
@@ -59,6 +61,12 @@ class Reports:
         """What there is to say about receipts."""
         notes, self._notes = self._notes, []
         return notes
+
+    def give_up(self, chunk: int) -> None:
+        """An allocated chunk will never be committed."""
+        self._given_up[chunk] = None
+        if len(self._given_up) > GIVEN_UP_MAX_CHUNKS:
+            del self._given_up[next(iter(self._given_up))]
 
     # -- words
 
@@ -89,6 +97,8 @@ class Reports:
     ) -> list[Action]:
         held = Held(stored.replica.chunk, stored.replica.generation)
         self.look_soon(held.chunk)
+        if held.chunk in self._given_up:
+            self._orders.want_deleted(node.name, stored.replica)
         chunk = find_chunk(table, held.chunk)
         if chunk is None or chunk.row.generation != held.generation:
             node.claim(held, stored.digest)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dfs.events import Hangup
 from dfs.limits import ORDER_DEADLINE_NS, SECOND_NS
+from dfs.namenode import reports
 from dfs.namenode.keys import ChunkRow, get_row, pair_key, put_row
 from dfs.namenode.namespace import lease_row
 from dfs.namenode.nodes import NodeState
@@ -201,3 +202,45 @@ def test_states_of_replicas(namenode: Any) -> None:
     lease = lease_row(namenode.table, created.inode)
     assert lease is not None
     assert writing_states(lease) == [(node, "writing") for node in lease.targets]
+
+
+def test_what_waits_for_a_node_is_sent_when_it_is_heard_of_again(namenode: Any) -> None:
+    """It was silent for a moment, too short to be given up, when its replicas became useless."""
+    namenode.write("/f")
+    namenode.advance(6)
+    namenode.change(m.Remove, path="/f")
+    assert namenode.orders(n.DeleteReplicas) == []
+    namenode.advance(1, beating=ALL)
+    assert {order.to.name for order in namenode.orders(n.DeleteReplicas)} == set(ALL)
+
+
+def test_a_replica_made_after_its_chunk_was_given_up_goes_at_once(namenode: Any) -> None:
+    """Its writer was stopped for longer than its lease, and what it had sent arrives later."""
+    created = namenode.change(m.Create, path="/f")
+    got = namenode.change(m.AddChunk, inode=created.inode, start=0)
+    namenode.advance(61, beating=ALL)
+    for order in namenode.orders(n.DeleteReplicas):
+        namenode.obey(order.to.name, order)
+    late = n.ReplicaId(got.chunk, got.generation, 4096)
+    stored = n.ReplicaNews(2, stored=(n.StoredReplica(late, b"d" * 16),))
+    namenode.tell("datanode-1", stored)
+    (order,) = namenode.orders(n.DeleteReplicas)
+    assert (order.to.name, order.message.replicas) == ("datanode-1", (late,))
+
+
+def test_so_many_given_up_chunks_are_remembered(namenode: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(reports, "GIVEN_UP_MAX_CHUNKS", 2)
+    created = namenode.change(m.Create, path="/f")
+    chunks = [namenode.change(m.AddChunk, inode=created.inode, start=0).chunk]
+    for _ in range(3):
+        again = {"inode": created.inode, "start": 0, "abandoned": chunks[-1]}
+        chunks.append(namenode.change(m.AddChunk, **again).chunk)
+        for order in namenode.orders(n.DeleteReplicas):
+            namenode.obey(order.to.name, order)
+    for sequence, chunk in enumerate(chunks[:3], start=2):
+        news = (n.StoredReplica(n.ReplicaId(chunk, 1, 4096), b"d" * 16),)
+        namenode.tell("datanode-1", n.ReplicaNews(sequence, stored=news))
+    deleted = [
+        r.chunk for order in namenode.orders(n.DeleteReplicas) for r in order.message.replicas
+    ]
+    assert deleted == chunks[1:2]
