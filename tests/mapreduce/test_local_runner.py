@@ -57,6 +57,11 @@ class Acts(mr.Job):
         marks.touch()
         return True
 
+    def eats(self):
+        held = []
+        while True:
+            held.append(b"x" * (1 << 20))
+
     def dies_once(self):
         if self.first_only():
             os.kill(os.getpid(), signal.SIGKILL)
@@ -205,6 +210,7 @@ def test_a_task_that_is_killed_runs_again(
         ("dies", 3, "exited with status 3"),
         ("nests", 2, "a task cannot run a job"),
         ("hangs", 1, "made no progress for 1 s"),
+        ("eats", 1, "memory limit of 150 MiB exceeded: "),
     ],
 )
 def test_a_job_that_fails_leaves_nothing(
@@ -219,8 +225,8 @@ def test_a_job_that_fails_leaves_nothing(
     marks = tmp_path / "marks"
     marks.mkdir()
     news: list[JobNews] = []
-    hangs = {"max_attempts": 1, "task_timeout_ns": 10**9}
-    options = hangs if act == "hangs" else {"max_attempts": 3}
+    bounds = {"hangs": {"task_timeout_ns": 10**9}, "eats": {"task_memory_bytes": 150 << 20}}
+    options = {"max_attempts": 1, **bounds[act]} if act in bounds else {"max_attempts": 3}
     job = acts(folder, act=act, place=str(marks))
     with pytest.raises(mr.JobFailed, match="failed: ") as caught:
         on(runner, job, folder, tmp_path / "out", news.append, **options)

@@ -71,6 +71,17 @@ def test_a_family_ends_whole_and_its_neighbours_live() -> None:
         neighbour.kill()
 
 
+def test_the_fuse_is_far_above_the_limit() -> None:
+    code = (
+        "import resource; from mapreduce.worker.confine import bound_address_space\n"
+        "bound_address_space(1 << 30); print(resource.getrlimit(resource.RLIMIT_AS)[1] >> 20)\n"
+        "bound_address_space(1 << 20); print(resource.getrlimit(resource.RLIMIT_AS)[1] >> 20)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["20480", "16388"]
+
+
 def test_only_a_short_line_of_a_plain_file_is_taken_from_a_task(tmp_path: Path) -> None:
     said = tmp_path / "said"
     said.write_bytes(b"mapper\x1b[2J\n" + b"x" * 10_000)
