@@ -8,7 +8,9 @@ to its end. A task gets a backup when
 * its attempt has run for ``BACKUP_AFTER_NS``: to start an attempt anew costs seconds (process,
   code, input again), so a task of a few seconds cannot win anything by it;
 * it is slow: at its rate it takes at least twice as long as attempts of its kind typically do;
-* a backup can win: what is left takes longer than a whole typical attempt.
+* a backup can win: what is left takes longer than a whole typical attempt. One that has said
+  nothing new for ``BACKUP_AFTER_NS``, and for as long as a typical attempt takes, stands still
+  and will never end: a map that has read all its input counts as nearly done by its rate.
 
 The one with the most time left goes first. Reduces are compared only when all maps are done, and
 from then on: before that they wait for others. Typical is the mean of what this master saw
@@ -110,7 +112,10 @@ def _of_kind(job: Job, kind: TaskKind, now_ns: int) -> Iterator[Straggler]:
             continue
         age_ns = now_ns - job.began_ns(attempt)
         if age_ns >= BACKUP_AFTER_NS and age_ns >= 2 * typical_ns * attempt.fraction:
+            stands_ns = now_ns - max(attempt.moved_ns, job.began_ns(attempt))
             left_ns = _expected_ns(attempt, age_ns) - age_ns
+            if stands_ns >= max(typical_ns, BACKUP_AFTER_NS):
+                left_ns = NEVER_NS
             if left_ns > typical_ns:
                 yield Straggler(job, job.tasks(kind)[attempt.id.index], attempt, left_ns)
 

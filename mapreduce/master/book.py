@@ -53,7 +53,7 @@ from mapreduce.master.rows import (
     split_indexes,
     task_keys,
 )
-from mapreduce.master.steps import current_step, standing
+from mapreduce.master.steps import standing, submitted_at
 from mapreduce.master.storage import Storage
 from mapreduce.tables import JobRow
 from mapreduce.wire import (
@@ -170,12 +170,12 @@ class JobBook:
             raise BadArgument(f"{row.job} has {row.maps} splits and should have {word.maps}")
         del self._expires[row.job]
         self._totals[row.job] = Totals()
-        return standing(view.table, number, row, 0), [JobReady(number)]
+        return submitted_at(row, 0), [JobReady(number)]
 
     def under_way(self, table: Table) -> list[ev.JobSubmitted]:
         """The jobs that ran when the master ended, with what is known of their tasks."""
         return [
-            standing(table, number, row, current_step(table, number, row))
+            standing(table, number, row)
             for number, row in all_jobs(table)
             if row.ready and not row.state.is_final
         ]

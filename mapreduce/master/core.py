@@ -33,7 +33,7 @@ from mapreduce.master.history import MASTER_STARTED, STATE
 from mapreduce.master.rows import must_job
 from mapreduce.master.scheduler import Scheduler
 from mapreduce.master.state import State
-from mapreduce.master.steps import standing
+from mapreduce.master.steps import StepReader
 from mapreduce.master.storage import Storage
 from mapreduce.master.turn import Parts, Turn
 from mapreduce.tables import EPOCH
@@ -113,7 +113,9 @@ class MasterCore:
         if due_ns is not None and due_ns <= now.mono_ns:
             self._locate(turn)
             turn.schedule(ev.TimePassed())
-        if self._parts.to_publish:
+        if self._parts.returning:
+            self._read_on(turn, self._parts.returning[0])
+        elif self._parts.to_publish:
             self._publish(turn, self._parts.to_publish.popleft())
         else:
             tidied = self._parts.book.tidy(view, now)
@@ -136,6 +138,15 @@ class MasterCore:
             racks = tuple((node, self._parts.storage.rack(node)) for node in sorted(names))
             turn.schedule(ev.MapsLocated(ident, tuple(located), racks))
 
+    def _read_on(self, turn: Turn, reader: StepReader) -> None:
+        """Tell the scheduler more of what is known of a job's step, unless the job has ended."""
+        job = self.state.jobs.get(reader.job)
+        found = reader.read(turn.view.table) if job is not None else None
+        if found is None or found.last:
+            self._parts.returning.popleft()
+        if found is not None:
+            turn.schedule(found)
+
     def _publish(self, turn: Turn, job: str) -> None:
         """Commit a job whose tasks are all committed, or go on with its next step; unless it was
         killed meanwhile."""
@@ -145,7 +156,7 @@ class MasterCore:
         parts = self._parts
         following = self.state.jobs[job].step + 1
         if following < len(row.spec.steps):
-            turn.schedule(ev.StepChanged(standing(turn.view.table, number, row, following)))
+            turn.go_on(StepReader(number, row, following), row)
             return
         try:
             turn.decision.commands += commit.publish(
@@ -158,7 +169,7 @@ class MasterCore:
 
     def next_deadline(self) -> int | None:
         """When ``on_deadline`` has something to do (ns, monotonic)."""
-        if not self._epoch_logged or self._parts.to_publish:
+        if not self._epoch_logged or self._parts.to_publish or self._parts.returning:
             return 0
         timed = (self._parts.scheduler, self._parts.watch, self._parts.book)
         times = [part.next_deadline() for part in timed]

@@ -40,6 +40,7 @@ class JobSubmitted:
 
     The scheduler has one step of a job at a time: ``step`` counts from 0, and ``maps``,
     ``reduces`` and ``known`` are of this step. Without ``reduces`` the maps write its parts.
+    ``failed_maps`` and ``failed_reduces`` count the attempts of all steps that failed.
     """
 
     job: str
@@ -53,14 +54,26 @@ class JobSubmitted:
     error: str = ""
     failure: Failure | None = None
     step: int = 0
+    failed_maps: int = 0
+    failed_reduces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StepChanged:
     """A job goes on with another step: the one behind that which is done, or an earlier one
-    because a part that it left is lost."""
+    because a part that it left is lost. Nothing is known of its tasks; ``TasksKnown`` follows."""
 
     to: JobSubmitted
+
+
+@dataclass(frozen=True, slots=True)
+class TasksKnown:
+    """What the log knows of some tasks of the step that a job goes on with. After the ``last``
+    ones it starts attempts."""
+
+    job: str
+    known: tuple[KnownTask, ...]
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +207,7 @@ class TimePassed:
 Event: TypeAlias = (
     JobSubmitted
     | StepChanged
+    | TasksKnown
     | MapsLocated
     | JobKilled
     | TaskKilled

@@ -22,7 +22,8 @@ class Job:
     jobs in the order of their submission. ``paused`` holds waiting tasks until a moment (ns,
     monotonic). ``done_ns`` sums what the committed attempts of this master took, and ``timed``
     counts them. ``failed_on`` counts what failed by worker since something succeeded there; a
-    worker in ``avoided`` gets nothing until a moment.
+    worker in ``avoided`` gets nothing until a moment. One ``is_returning`` to a step while what the
+    log knows of its tasks is still being told.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Job:
     failure: Failure | None = None
     error: str = ""
     step: int = 0
+    is_returning: bool = False
 
     def __post_init__(self) -> None:
         self.waiting = {kind: WaitingTasks(self.tasks(kind)) for kind in TaskKind}
@@ -66,7 +68,7 @@ class Job:
     @property
     def is_open(self) -> bool:
         """Does it still start attempts?"""
-        return self.phase in (JobPhase.QUEUED, JobPhase.RUNNING)
+        return self.phase in (JobPhase.QUEUED, JobPhase.RUNNING) and not self.is_returning
 
     @property
     def waits(self) -> bool:

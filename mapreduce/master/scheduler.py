@@ -100,6 +100,8 @@ class Scheduler:
                 return self._job_submitted(event, now_ns)
             case ev.StepChanged():
                 return self._step_changed(event.to, now_ns)
+            case ev.TasksKnown():
+                return self._tasks_known(event, now_ns)
             case ev.MapsLocated():
                 return self._maps_located(event, now_ns)
             case ev.JobKilled():
@@ -167,12 +169,20 @@ class Scheduler:
         ]
         job = _new_job(event, old.number, now_ns)
         job.signatures, job.failed_on, job.avoided = old.signatures, old.failed_on, old.avoided
+        job.failed, job.is_returning = old.failed, True
         self.state.replace_job(old, job)
+        return actions
+
+    def _tasks_known(self, event: ev.TasksKnown, now_ns: int) -> list[Action]:
+        """The step comes back as it was left: none of its attempts runs any more."""
+        job = self.state.jobs[event.job]
         for known in event.known:
             task = self._restore(job, known, now_ns)
             task.ended = task.last
-        job.failed = old.failed
-        return [*actions, *self._finish_if_done(job)]
+        if not event.last:
+            return []
+        job.is_returning = False
+        return self._finish_if_done(job)
 
     def _restore(self, job: Job, known: ev.KnownTask, now_ns: int) -> Task:
         """What the log knows of a task holds, but for map output on a worker that is dead."""
@@ -180,7 +190,6 @@ class Scheduler:
         task.last, task.locality, task.miss = known.attempts, known.locality, known.miss
         task.failed, task.faults, task.unread = known.failed, known.faults, known.unread
         task.error = known.error
-        job.failed[known.kind] += known.failed
         if known.signature:
             job.signatures[known.signature] = 1
         worker = self.state.workers.get(known.worker)
@@ -238,8 +247,8 @@ class Scheduler:
         """Take in how far an attempt is; a long one leaves a mark now and then."""
         if attempt.state is AttemptState.LAUNCHED:
             attempt.move("progressed")
-        attempt.records, attempt.fraction = progress.records, progress.fraction
-        attempt.status = progress.status
+        if attempt.take_in(progress.records, progress.fraction, progress.status):
+            attempt.moved_ns = now_ns
         if now_ns - max(attempt.started_ns, attempt.marked_ns) < PROGRESS_MARK_NS:
             return []
         attempt.marked_ns = now_ns
@@ -365,6 +374,7 @@ def _new_job(event: ev.JobSubmitted, number: int, now_ns: int) -> Job:
     if event.began:
         job.move("began")
     job.error, job.failure = event.error, event.failure
+    job.failed = {TaskKind.MAP: event.failed_maps, TaskKind.REDUCE: event.failed_reduces}
     return job
 
 

@@ -6,20 +6,27 @@ job goes back to the step that made it and makes that part again, from map outpu
 workers still hold or that is made again in turn. What later steps had finished stands in the
 log and counts when the job comes back to them.
 
-Which step a job is at is not written down: it is the first one that lacks a part.
+Which step a job is at is not written down: it is the first one that lacks a part. A master that
+starts reads what the log knows in one piece, before it serves anybody; of a step that a job goes
+on with later it is read a bounded number of tasks at a time (``StepReader``).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import islice
+
+from dfs.namenode.keys import load_row
 from dfs.namenode.module import View
-from dfs.namenode.table import Table
+from dfs.namenode.table import Table, scan_prefix
 from mapreduce.job import FileSplit
+from mapreduce.limits import TASKS_READ_PER_STEP
 from mapreduce.master import events as ev
 from mapreduce.master.commit import parts_folder
 from mapreduce.master.rows import get_split, step_rows, task_rows
 from mapreduce.master.storage import Storage
 from mapreduce.plan import StepPlan, whole
-from mapreduce.tables import JobRow
+from mapreduce.tables import JobRow, TaskRow, step_key, task_of
 from mapreduce.wire import JobState, PlannedSplit, TaskKind
 
 NO_INODE = 0
@@ -30,53 +37,89 @@ def kind_of_parts(plan: StepPlan) -> TaskKind:
     return TaskKind.REDUCE if plan.reduces else TaskKind.MAP
 
 
-def current_step(table: Table, number: int, row: JobRow) -> int:
-    """The first step of a job that lacks a part; the last one if none does."""
+def standing(table: Table, number: int, row: JobRow) -> ev.JobSubmitted:
+    """A job at the start of the master: the step that it is at is the first that lacks a part, the
+    last one if none does; with what the log knows of its tasks."""
     plans = row.plan
     made = [0] * len(plans)
+    failed = dict.fromkeys(TaskKind, 0)
     for step, kind, _, task in task_rows(table, number):
         made[step] += task.done > 0 and kind is kind_of_parts(plans[step])
+        failed[kind] += task.failed
     lacking = (plan.index for plan in plans if made[plan.index] < plan.parts)
-    return next(lacking, len(plans) - 1)
-
-
-def standing(table: Table, number: int, row: JobRow, step: int, lost: int = -1) -> ev.JobSubmitted:
-    """A step of a job with what the log knows of its tasks. The part ``lost`` is there no more.
-
-    How often a part could not be read is counted anew: it may have been made again.
-    """
-    plan = row.plan[step]
-    gone = (kind_of_parts(plan), lost)
-    known = tuple(
-        ev.KnownTask(
-            kind,
-            index,
-            task.attempts,
-            0 if (kind, index) == gone else task.done,
-            task.worker,
-            task.last_locality,
-            task.last_miss,
-            task.failed,
-            task.faults,
-            0 if step else task.unread,
-            task.error,
-            task.signature,
-        )
-        for kind, index, task in step_rows(table, number, step)
+    current = next(lacking, len(plans) - 1)
+    rows = step_rows(table, number, current)
+    return replace(
+        submitted_at(row, current),
+        known=tuple(known_task(current, *found) for found in rows),
+        failed_maps=failed[TaskKind.MAP],
+        failed_reduces=failed[TaskKind.REDUCE],
     )
+
+
+def submitted_at(row: JobRow, step: int) -> ev.JobSubmitted:
+    """A job at a step of whose tasks nothing is known."""
+    plan = row.plan[step]
     return ev.JobSubmitted(
         row.job,
         plan.maps,
         plan.reduces,
         row.options.max_attempts,
         row.state is JobState.RUNNING,
-        known,
+        (),
         row.spec.settings.priority,
         row.options.speculative,
         row.first_error,
         row.failure,
         step,
     )
+
+
+def known_task(step: int, kind: TaskKind, index: int, task: TaskRow) -> ev.KnownTask:
+    """What the log knows of a task. How often a part of the step before could not be read is
+    counted anew: it may have been made again."""
+    return ev.KnownTask(
+        kind,
+        index,
+        task.attempts,
+        task.done,
+        task.worker,
+        task.last_locality,
+        task.last_miss,
+        task.failed,
+        task.faults,
+        0 if step else task.unread,
+        task.error,
+        task.signature,
+    )
+
+
+class StepReader:
+    """Reads what the log knows of the tasks of a step that a job goes on with. The part ``lost``
+    is there no more."""
+
+    def __init__(self, number: int, row: JobRow, step: int, lost: int = -1) -> None:
+        self.job = row.job
+        self.step = step
+        self._number = number
+        self._gone = (kind_of_parts(row.plan[step]), lost)
+        self._start = step_key(number, step)
+
+    def read(self, table: Table) -> ev.TasksKnown:
+        """The next tasks, at most ``TASKS_READ_PER_STEP``."""
+        prefix = step_key(self._number, self.step)
+        rows = scan_prefix(table, "tasks", prefix, self._start)
+        page = list(islice(rows, TASKS_READ_PER_STEP))
+        if page:
+            self._start = page[-1][0] + b"\0"
+        known = tuple(self._known(key, value) for key, value in page)
+        return ev.TasksKnown(self.job, known, len(page) < TASKS_READ_PER_STEP)
+
+    def _known(self, key: bytes, value: bytes) -> ev.KnownTask:
+        _, kind, index = task_of(key)
+        known = known_task(self.step, kind, index, load_row(TaskRow, value))
+        is_gone = (kind, index) == self._gone
+        return replace(known, done=0) if is_gone else known
 
 
 def planned_split(

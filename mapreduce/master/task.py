@@ -19,7 +19,8 @@ STORY_WORDS = 12
 @dataclass(slots=True)
 class Attempt:
     """An attempt that runs, or ran. ``lease_ns`` is when it is given up without a word,
-    ``marked_ns`` when its progress was last recorded."""
+    ``marked_ns`` when its progress was last recorded, ``moved_ns`` when it last said anything
+    new."""
 
     id: AttemptId
     worker: str
@@ -32,10 +33,17 @@ class Attempt:
     fraction: float = 0.0
     status: str = ""
     marked_ns: int = 0
+    moved_ns: int = 0
 
     def move(self, word: str) -> None:
         """Follow the table."""
         self.state = follow(ATTEMPT, self.state, word, self)
+
+    def take_in(self, records: int, fraction: float, status: str) -> bool:
+        """How far it is; was that news?"""
+        before = self.records, self.fraction, self.status
+        self.records, self.fraction, self.status = records, fraction, status
+        return before != (records, fraction, status)
 
     def __str__(self) -> str:
         return f"{self.id} on {self.worker}"

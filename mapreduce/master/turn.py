@@ -27,9 +27,10 @@ from mapreduce.master.history import (
 )
 from mapreduce.master.rows import must_job
 from mapreduce.master.scheduler import Scheduler
-from mapreduce.master.steps import standing
+from mapreduce.master.steps import StepReader, submitted_at
 from mapreduce.master.storage import Storage
 from mapreduce.master.watch import NEWS, Watch
+from mapreduce.tables import JobRow
 from mapreduce.wire import AttemptId, ForgetJob, JobEvent, JobState, KillAttempt, WorkerAddress
 
 
@@ -43,7 +44,8 @@ class WorkerLink:
 
 @dataclass(slots=True)
 class Parts:
-    """The parts of a master. ``to_publish`` are jobs whose tasks are all committed."""
+    """The parts of a master. ``to_publish`` are jobs whose tasks are all committed, ``returning``
+    those that go on with another step."""
 
     storage: Storage
     scheduler: Scheduler
@@ -53,6 +55,7 @@ class Parts:
     history: History = field(default_factory=History)
     links: dict[str, WorkerLink] = field(default_factory=dict)
     to_publish: deque[str] = field(default_factory=deque)
+    returning: deque[StepReader] = field(default_factory=deque)
 
 
 class Turn:
@@ -151,8 +154,12 @@ class Turn:
         step = self.parts.scheduler.state.jobs[action.job].step - 1
         text = f"part {action.index} of step {step + 1} is lost and made again"
         self._carry_out(ac.Tell(action.job, "part_lost", text))
-        back = standing(self.view.table, number, row, step, action.index)
-        self.schedule(ev.StepChanged(back))
+        self.go_on(StepReader(number, row, step, action.index), row)
+
+    def go_on(self, reader: StepReader, row: JobRow) -> None:
+        """Have a job go on with another step; what is known of its tasks is read step by step."""
+        self.schedule(ev.StepChanged(submitted_at(row, reader.step)))
+        self.parts.returning.append(reader)
 
     def _record_failure(self, action: ac.RecordFailure) -> None:
         number, _ = must_job(self.view.table, action.attempt.job)

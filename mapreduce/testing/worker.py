@@ -102,6 +102,8 @@ class WorkerMachine:
         self._connection = SimulatedConnection(world, f"client-of-{name}", settings)
         self._running: dict[AttemptId, _Running] = {}
         self._core = WorkerCore(self._settings)
+        self.task_ns: int | None = None
+        """How long each task takes here, if that is not to be drawn."""
         self.runs: dict[AttemptId, bytes] = {}
 
     def boot(self, now: Now) -> Process:
@@ -173,7 +175,7 @@ class WorkerMachine:
             outcome = run_map(task, job, env)
         else:
             outcome = run_reduce(task, job, env)
-        yield Sleep(self._rng.randint(0, TASK_MAX_NS))
+        yield Sleep(self._rng.randint(0, TASK_MAX_NS) if self.task_ns is None else self.task_ns)
         for name, data in env.parts.items():
             path = f"{order.folder}/{name}"
             yield from write_file(self._connection.namenode, path, data, replication_of(task, name))

@@ -85,7 +85,16 @@ def test_a_job_that_wants_none_gets_none() -> None:
 
 
 def test_an_attempt_that_is_nearly_done_gets_none() -> None:
-    assert wait_for_backup(slow_map(), "m3.1=0.99") == (0, [])
+    script = slow_map()
+    for second in range(6, 60):
+        assert script.second(w1="", w2="", w3="", w4=f"m3.1={0.99 + second / 10_000}") == []
+
+
+def test_an_attempt_that_is_nearly_done_and_stands_still_gets_one() -> None:
+    script = slow_map()
+    second, lines = wait_for_backup(script, "m3.1=1.0")
+    assert lines == ["launch m3.2 w1"]
+    assert second >= 5 + OLD_S, "it said something new in the sixth second"
 
 
 def test_one_that_is_as_fast_as_others_gets_none() -> None:

@@ -10,7 +10,9 @@ from dfs.errors import BadArgument, NotFound
 from dfs.wire.common import Ok
 from mapreduce import wire as w
 from mapreduce.job import StepSpec
-from mapreduce.limits import PART_UNREAD_MAX, STEPS_MAX
+from mapreduce.limits import PART_UNREAD_MAX, STEPS_MAX, TASKS_READ_PER_STEP
+from mapreduce.master import steps
+from mapreduce.master.rows import must_job
 from mapreduce.wire import AttemptId, FailureKind, TaskKind
 from tests.master.master_stage import ATTEMPTS, Stage
 
@@ -110,6 +112,45 @@ def test_after_a_restart_finished_steps_are_finished(stage: Stage) -> None:
     assert stage.report().state is w.JobState.SUCCEEDED
 
 
+def test_failed_attempts_of_all_steps_are_counted_after_a_restart(stage: Stage) -> None:
+    stage.join("w1", slots=4)
+    stage.submit(maps=1, steps=CHAIN[:2])
+    ((_, order),) = launched(stage)
+    stage.fail("w1", order, FailureKind.CRASH)
+    first, _ = run_until(stage, "2:m-00000")
+    stage.fail("w1", first[1], FailureKind.CRASH)
+    assert stage.report().maps.failed == 2
+    stage.restart()
+    assert stage.report().maps.failed == 2
+    stage.join("w1", slots=4)
+    stage.advance(8, "w1")
+    run_all(stage)
+    report = stage.report()
+    assert (report.state, report.maps.failed) == (w.JobState.SUCCEEDED, 2)
+
+
+def test_what_is_known_of_a_step_is_read_in_pieces_and_nothing_starts_before(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "TASKS_READ_PER_STEP", 1)
+    stage.join("w1", slots=4)
+    job = stage.submit(maps=1, steps=CHAIN[:2])
+    orders = run_until(stage, "2:m-00000")
+    _, row = must_job(stage.table, job)
+    reader = steps.StepReader(1, row, 0, 0)
+    stage.master.state.jobs[job].is_returning = True
+    for _, order in orders:
+        stage.tell("w1", w.AttemptFailed(AttemptId.of(order.task), FailureKind.NODE, "x"))
+    assert launched(stage) == [], "what returns to a step starts nothing"
+    pages = []
+    while not pages or not pages[-1].last:
+        pages.append(reader.read(stage.table))
+    found = [(known.kind, known.index, known.done) for page in pages for known in page.known]
+    assert found == [(TaskKind.MAP, 0, 1), (TaskKind.REDUCE, 0, 0), (TaskKind.REDUCE, 1, 1)]
+    assert stage.ask(w.KillJob(job), Ok)
+    assert stage.report().state is w.JobState.KILLED
+
+
 def lose_part(stage: Stage, worker: str, orders: list[tuple[str, Any]]) -> None:
     """The input of the second step's first map cannot be read, until the master believes it."""
     for tries in range(PART_UNREAD_MAX):
@@ -120,8 +161,11 @@ def lose_part(stage: Stage, worker: str, orders: list[tuple[str, Any]]) -> None:
                 stage.succeed(worker, order, 3)
 
 
-@pytest.mark.parametrize("max_attempts", [1, 50])
-def test_a_lost_part_is_made_again_from_the_runs(stage: Stage, max_attempts: int) -> None:
+@pytest.mark.parametrize(("max_attempts", "rows"), [(1, 1), (50, TASKS_READ_PER_STEP)])
+def test_a_lost_part_is_made_again_from_the_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, max_attempts: int, rows: int
+) -> None:
+    monkeypatch.setattr(steps, "TASKS_READ_PER_STEP", rows)
     stage.join("w1", slots=4)
     job = stage.submit(maps=1, steps=CHAIN[:2], max_attempts=max_attempts)
     orders = run_until(stage, "2:m-00000")
