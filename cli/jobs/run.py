@@ -59,7 +59,13 @@ def pairs(_context: click.Context, parameter: click.Parameter, value: Iterable[s
 @click.option("--task-timeout", type=TIME, metavar="T", help="Time without progress (10m).")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("-d", "--detach", is_flag=True, help="Print the job's id and do not wait.")
-@click.option("--progress", type=click.Choice(MODES), default=AUTO, show_default=True)
+@click.option(
+    "--progress",
+    type=click.Choice(MODES),
+    default=AUTO,
+    show_default=True,
+    help="auto: one line of the terminal; plain: a line every 10 s.",
+)
 @common
 @invocation
 @click.pass_context
