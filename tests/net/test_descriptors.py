@@ -125,7 +125,9 @@ def test_a_client_that_leaves_at_once_harms_nothing(served: Served) -> None:
     open_chunk(served.service.endpoint, 7, 1).close()
 
 
-def test_a_client_waits_while_the_process_has_no_descriptor_left(served: Served) -> None:
+def wait_without_descriptors(folder: Path) -> None:
+    """Let a client come while this process has no descriptor left, and then has."""
+    served = Served(folder)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     request = b"mDFd\x00\x01" + bytes(2) + (7).to_bytes(8) + (1).to_bytes(8)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -140,6 +142,18 @@ def test_a_client_waits_while_the_process_has_no_descriptor_left(served: Served)
         answer, descriptors, _, _ = socket.recv_fds(client, 1, 1)
     assert answer == b"\x01"
     os.close(descriptors[0])
+    served.service.close()
+
+
+def test_a_client_waits_while_the_process_has_no_descriptor_left(tmp_path: Path) -> None:
+    """In a process of its own: ZeroMQ aborts one that has no descriptor when it wants one."""
+    program = f"""
+from pathlib import Path
+from tests.net.test_descriptors import wait_without_descriptors
+wait_without_descriptors(Path({str(tmp_path)!r}))
+"""
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert child.returncode == 0, child.stderr.decode()
 
 
 @pytest.mark.root
