@@ -14,7 +14,7 @@ from cli.admin.fsck import Findings
 from cli.admin.standing import replica_list
 from cli.invocation import Invocation, common, invocation
 from cli.render import json_line
-from dfs.errors import Corrupt, NotFound
+from dfs.errors import Corrupt, NotFound, Unavailable
 from dfs.quantities import counted
 from dfs.wire.admin import GetReport, Report, Verifying, VerifyReplicas
 
@@ -32,8 +32,10 @@ class Reading:
     node: str
     cursor: int = 0
     ordered: int = 0
-    bad_before: int | None = None
+    before: Verifying | None = None
     bad: int = 0
+    unread: int = 0
+    why_unread: str = ""
     is_done: bool = False
     is_lost: bool = False
 
@@ -44,12 +46,17 @@ class Reading:
         except NotFound:
             self.is_done = self.is_lost = True
             return True
+        return self.heard(answer)
+
+    def heard(self, answer: Verifying) -> bool:
+        """Take in how far the node is; did anything move?"""
         moved = answer.cursor != self.cursor or answer.ordered > 0
         self.cursor = answer.cursor
         self.ordered += answer.ordered
-        if self.bad_before is None:
-            self.bad_before = answer.bad
-        self.bad = answer.bad - self.bad_before
+        self.before = self.before or answer
+        self.bad = answer.bad - self.before.bad
+        self.unread = max(0, answer.unchecked - self.before.unchecked)
+        self.why_unread = answer.why if self.unread else ""
         self.is_done = self.cursor == ALL_SEEN and answer.under_way == 0
         return moved or self.is_done
 
@@ -74,7 +81,8 @@ def command(call: Invocation) -> None:
     """Have every datanode read all it holds, and heal what is bad.
 
     Bad replicas are set aside and copied anew from good ones, which is waited for within
-    --timeout. The metadata is checked too. Ends with 7 when something has no good copy left.
+    --timeout. The metadata is checked too. Ends with 7 when something has no good copy left, and
+    with 5 when a node did not read all it holds.
     """
     fs, progress = call.client(), Progress()
     wait_for_safe_mode(fs, call.timeout_ns, manual_too=False)
@@ -90,9 +98,17 @@ def command(call: Invocation) -> None:
     findings = Findings()
     findings.check_tables(fs)
     findings.check_files(fs, "/", all_chunks=False, repair=False)
-    _show(call, readings, findings)
+    show(call, readings, findings)
+    code = exit_code(readings, findings)
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def exit_code(readings: list[Reading], findings: Findings) -> int:
+    """What is gone is worse than what was not read."""
     if not findings.is_sound:
-        raise click.exceptions.Exit(Corrupt.exit_code)
+        return Corrupt.exit_code
+    return Unavailable.exit_code if any(r.is_lost or r.unread for r in readings) else 0
 
 
 def _read_all(fs: Client, readings: list[Reading], progress: Progress) -> None:
@@ -115,15 +131,21 @@ def _wait_for_repair(fs: Client, timeout_ns: int, progress: Progress) -> None:
         time.sleep(POLL_PAUSE_S)
 
 
-def _show(call: Invocation, readings: list[Reading], findings: Findings) -> None:
-    read, bad = sum(r.ordered for r in readings), sum(r.bad for r in readings)
+def show(call: Invocation, readings: list[Reading], findings: Findings) -> None:
+    """Say what was read, what was bad, and what is left."""
+    read, bad = sum(r.ordered - r.unread for r in readings), sum(r.bad for r in readings)
     lost = [r.node for r in readings if r.is_lost]
+    unread = {r.node: {"replicas": r.unread, "why": r.why_unread} for r in readings if r.unread}
     if call.json:
-        fields = {"read": read, "bad": bad, "lost_nodes": lost, **findings.fields()}
-        click.echo(json_line(fields))
+        fields = {"read": read, "bad": bad, "lost_nodes": lost, "not_answered": unread}
+        click.echo(json_line({**fields, **findings.fields()}))
         return
     for node in lost:
         click.echo(f"{node} went away before it had read everything")
+    for reading in readings:
+        if reading.unread:
+            replicas = counted(reading.unread, "replica")
+            click.echo(f"{reading.node}: not answered for {replicas}: {reading.why_unread}")
     for problem in findings.problems:
         click.echo(f"invariant {problem.number}: {problem.text} ({problem.place})")
     for chunk in findings.missing:

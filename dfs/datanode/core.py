@@ -5,7 +5,7 @@
 ``Writes``         chunks being written, each in its chain (rules: ``pipeline``)
 ``Reads``          slices of sealed replicas
 ``Copies``         repair
-``Orders``         delete, check, set aside; the trash
+``Orders``         delete, set aside, and ``Checks`` of what is held; the trash
 ``LogKeeper``      a copy of the namenode's log
 ``Listing``        what its chunks say of themselves, for a namenode that lost its log
 ``Inventory``      what is held, on which of the volumes, shared by all of them
@@ -25,11 +25,12 @@ from itertools import count
 from typing import TypeAlias
 
 from dfs.datanode.chain import Identity
+from dfs.datanode.checks import CheckToken
 from dfs.datanode.chunkfile import ReplicaKey
 from dfs.datanode.copies import Copies, CopyToken
 from dfs.datanode.listing import Listing, ListToken
 from dfs.datanode.log_keeper import KeeperToken, LogKeeper
-from dfs.datanode.orders import CheckToken, Orders, Trash, TrashToken, VolumeKeys
+from dfs.datanode.orders import Orders, Trash, TrashToken, VolumeKeys
 from dfs.datanode.pipeline import WriteToken
 from dfs.datanode.reads import Reads, ReadToken
 from dfs.datanode.registration import Membership, Registration
@@ -140,11 +141,13 @@ class DatanodeCore:
         actions += self._writes.on_deadline(now.mono_ns)
         actions += self._copies.on_deadline(now.mono_ns)
         actions += self._trash.on_deadline(now.mono_ns)
+        actions += self._orders.checks.on_deadline(now.mono_ns)
         return actions + self._registration.tell(now.mono_ns)
 
     def next_deadline(self) -> int | None:
         """When something is due (ns, monotonic)."""
-        parts = (self._registration, self._writes, self._copies, self._trash)
+        checks = self._orders.checks
+        parts = (self._registration, self._writes, self._copies, self._trash, checks)
         return min((d for part in parts if (d := part.next_deadline()) is not None), default=None)
 
     def _received(self, event: Received, now_ns: int) -> list[Action]:
@@ -211,7 +214,7 @@ class DatanodeCore:
             case DeleteReplicas():
                 return self._orders.delete(origin, order)
             case CheckReplica():
-                return self._orders.check(origin, order)
+                return self._orders.check(origin, order, now_ns)
             case QuarantineReplicas():
                 return self._orders.quarantine(origin, order)
 
@@ -238,7 +241,7 @@ class DatanodeCore:
             case TrashToken() as token:
                 return self._orders.deleted(token, event, now_ns)
             case CheckToken() as token:
-                return self._orders.checked(token, event)
+                return self._orders.checks.checked(token, event, now_ns)
             case ListToken() as token:
                 return self._listing.work_done(token, event)
             case KeeperToken() as token:

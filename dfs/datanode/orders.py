@@ -1,4 +1,4 @@
-"""Deleting, checking and setting aside replicas on the namenode's order; the node's own trash.
+"""Deleting and setting aside replicas on the namenode's order; the node's own trash.
 
 A delete is a rename into the trash; the bytes go when ``REPLICA_TRASH_KEEP_NS`` is over,
 or at once while its volume has no room left for a chunk. Repeating an order is harmless:
@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from dfs.datanode.checks import Checks
 from dfs.datanode.chunkfile import ReplicaKey, is_key
 from dfs.datanode.copies import Copies
-from dfs.datanode.reads import bad_replica
 from dfs.datanode.replicas import Inventory
 from dfs.datanode.tasks import (
     NODE_LANE,
-    CheckFile,
     Chore,
     EmptyTrash,
     Placed,
@@ -45,13 +44,6 @@ class TrashToken(NamedTuple):
     origin: Origin
     at: VolumeKeys
     rest: tuple[VolumeKeys, ...]
-
-
-class CheckToken(NamedTuple):
-    """Names the check of a replica."""
-
-    origin: Origin
-    key: ReplicaKey
 
 
 class Trash:
@@ -98,7 +90,7 @@ class Trash:
 
 
 class Orders:
-    """Obeys ``DeleteReplicas``, ``CheckReplica`` and ``QuarantineReplicas``."""
+    """Obeys ``DeleteReplicas`` and ``QuarantineReplicas``, and has ``CheckReplica`` obeyed."""
 
     def __init__(
         self, node: str, inventory: Inventory, writes: Writes, copies: Copies, trash: Trash
@@ -108,6 +100,7 @@ class Orders:
         self._writes = writes
         self._copies = copies
         self._trash = trash
+        self.checks = Checks(node, inventory)
 
     def delete(self, origin: Origin, order: DeleteReplicas) -> list[Action]:
         """Move replicas into the trash and end what is about to make them."""
@@ -148,25 +141,12 @@ class Orders:
         task = Placed(parts[0].volume, TrashFiles(parts[0].keys))
         return [Work(TrashToken(origin, parts[0], parts[1:]), task, lane=NODE_LANE)]
 
-    def check(self, origin: Origin, order: CheckReplica) -> list[Action]:
-        """Read a whole replica; one that is not here needs no reading."""
+    def check(self, origin: Origin, order: CheckReplica, now_ns: int) -> list[Action]:
+        """Read a whole replica."""
         keys = _keys((order.replica,))
         if keys is None:
             return [_bad_keys(origin, (order.replica,))]
-        (key,) = keys
-        volume = self._inventory.replicas.volume(key)
-        if volume is None:
-            self._inventory.missing(key)
-            return [Reply(origin, Ok())]
-        task = Placed(volume, CheckFile(key, order.digest))
-        return [Work(CheckToken(origin, key), task, lane=key.chunk)]
-
-    def checked(self, token: CheckToken, event: WorkDone) -> list[Action]:
-        """The replica is good, or bad and set aside."""
-        actions: list[Action] = [Reply(token.origin, Ok())]
-        if event.error is not None:
-            actions += bad_replica(self._inventory, token.key, event.error)
-        return actions
+        return self.checks.check(origin, keys[0], order, now_ns)
 
     def quarantine(self, origin: Origin, order: QuarantineReplicas) -> list[Action]:
         """Set replicas aside; one that a crash puts back is reported, and ordered away again."""

@@ -79,6 +79,10 @@ class Volumes:
     def __len__(self) -> int:
         return len(self._volumes)
 
+    def name(self, volume: int) -> str:
+        """The folder of a volume."""
+        return self._volumes[volume].name
+
     # Room.
 
     @property

@@ -184,7 +184,10 @@ class Administration:
         else:
             cursor = cursor if len(rows) == VERIFY_MAX_ROWS else ALL_SEEN
         under_way = orders.in_flight(node, n.CheckReplica)
-        return a.Verifying(len(actions), under_way, state.given_up, cursor), actions
+        verifying = a.Verifying(
+            len(actions), under_way, state.given_up, cursor, state.unchecked, state.why_unchecked
+        )
+        return verifying, actions
 
 
 def _age(snapshot: Snapshot, now: Now) -> int:

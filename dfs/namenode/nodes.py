@@ -51,6 +51,8 @@ class NodeState:
     yet). ``former`` is what it held before the full report that is under way or was just taken.
     ``is_new``: it came, or came back from the dead, and its replicas were not looked at.
     ``bad`` has what it gave up lately, with the reason, and ``given_up`` counts all of it;
+    ``unchecked`` counts the replicas that it did not look at when it was told to, and
+    ``why_unchecked`` is the last reason;
     ``unproven`` the digests of replicas whose chunk no file has yet. ``is_written_off``: its
     replicas are being copied elsewhere. ``largest_free_bytes``: the longest chunk it can take.
     """
@@ -71,6 +73,8 @@ class NodeState:
     in_step: bool = False
     bad: dict[Held, str] = field(default_factory=dict)
     given_up: int = 0
+    unchecked: int = 0
+    why_unchecked: str = ""
     unproven: dict[Held, bytes] = field(default_factory=dict)
     quarantined: int = 0
     failed_volumes: tuple[str, ...] = ()
@@ -145,7 +149,8 @@ class Nodes:
         self._nodes[name] = state
         state.is_written_off, state.former = old.is_written_off, old.former
         state.replicas, state.bad, state.unproven = old.replicas, old.bad, old.unproven
-        state.given_up = old.given_up
+        state.given_up, state.unchecked = old.given_up, old.unchecked
+        state.why_unchecked = old.why_unchecked
         knows = word.incarnation == self.incarnation and old.reported
         if knows and word.sequence <= old.sequence <= word.sequence + 1:
             state.sequence, state.last_report = old.sequence, old.last_report
@@ -164,6 +169,13 @@ class Nodes:
         """Note a sign of life of a node that is registered."""
         state = self._nodes[name]
         state.seen_ns, state.free_bytes, state.used_bytes = now_ns, free, used
+
+    def not_checked(self, name: str, why: str) -> None:
+        """A node did not look at a replica that it was to look at."""
+        state = self._nodes.get(name)
+        if state is not None:
+            state.unchecked += 1
+            state.why_unchecked = why
 
     def out_of_step(self, name: str) -> None:
         """The connection to a node broke: it may hold other replicas than it told."""

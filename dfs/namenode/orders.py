@@ -18,12 +18,14 @@ from itertools import islice
 
 from dfs.events import Action, Peer, Role, Send
 from dfs.limits import (
+    CHECK_DEADLINE_NS,
     DELETE_MAX_REPLICAS,
     DELETIONS_WAITING_MAX_PER_NODE,
     ORDER_DEADLINE_NS,
     REPAIRS_PER_NODE,
 )
 from dfs.namenode.held import Held
+from dfs.quantities import counted
 from dfs.wire.codec import Message
 from dfs.wire.node import CheckReplica, CopyReplica, DeleteReplicas, QuarantineReplicas, ReplicaId
 
@@ -35,6 +37,19 @@ class Order:
     node: str
     message: Message
     deadline_ns: int
+
+    @property
+    def text(self) -> str:
+        """What it wants done."""
+        match self.message:
+            case CopyReplica():
+                return f"copy chunk {self.message.chunk}"
+            case DeleteReplicas():
+                return f"delete {counted(len(self.message.replicas), 'replica')}"
+            case QuarantineReplicas():
+                return f"set {counted(len(self.message.replicas), 'replica')} aside"
+            case _:
+                return "check a replica"
 
 
 @dataclass(slots=True)
@@ -52,7 +67,8 @@ class Orders:
     def send(self, node: str, message: Message, now_ns: int) -> Action:
         """Send an order to a node that is connected."""
         number, self._next = self._next, self._next + 1
-        self._sent[number] = Order(node, message, now_ns + ORDER_DEADLINE_NS)
+        wait_ns = CHECK_DEADLINE_NS if isinstance(message, CheckReplica) else ORDER_DEADLINE_NS
+        self._sent[number] = Order(node, message, now_ns + wait_ns)
         return Send(Peer(Role.DATANODE, node), message, number)
 
     def answered(self, node: str, number: int) -> Order | None:

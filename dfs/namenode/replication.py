@@ -170,8 +170,10 @@ class Replication:
             return []
         self._due = True
         if isinstance(event.message, Failed):
-            self._not_done(order, now.mono_ns)
-            return [Note(f"{name} could not {_describe(order)}: {event.message.text}")]
+            self._not_done(order, event.message.text, now.mono_ns)
+            if isinstance(order.message, n.CheckReplica):
+                return []  # thousands may come: the node has told it, and who verifies is told
+            return [Note(f"{name} could not {order.text}: {event.message.text}")]
         match order.message:
             case n.DeleteReplicas():
                 self._orders.deleted(name, order.message.replicas)
@@ -187,7 +189,7 @@ class Replication:
                 pass
         return []
 
-    def _not_done(self, order: Order, now_ns: int) -> None:
+    def _not_done(self, order: Order, why: str, now_ns: int) -> None:
         """Look again at what an order was about that failed, or may not have been obeyed."""
         match order.message:
             case n.CopyReplica(chunk=chunk):
@@ -196,6 +198,8 @@ class Replication:
             case n.DeleteReplicas(replicas=replicas):
                 for replica in replicas:
                     self._reports.look_soon(replica.chunk)
+            case n.CheckReplica():
+                self._nodes.not_checked(order.node, why)
             case _:
                 pass
 
@@ -203,13 +207,13 @@ class Replication:
         """Orders to that node are not answered any more; what it holds may have changed."""
         self._nodes.out_of_step(node)
         for order in self._orders.lost(node):
-            self._not_done(order, now_ns)
+            self._not_done(order, f"the link to {node} broke", now_ns)
 
     def _overdue(self, now_ns: int) -> list[Action]:
         """Give up orders. Whether a deletion was obeyed is told by a new registration only."""
         actions: list[Action] = []
         for order in self._orders.overdue(now_ns):
-            self._not_done(order, now_ns)
+            self._not_done(order, f"{order.node} did not answer", now_ns)
             if isinstance(order.message, n.DeleteReplicas):
                 self._nodes.out_of_step(order.node)
                 actions.append(Hangup(Peer(Role.DATANODE, order.node)))
@@ -382,15 +386,3 @@ class Replication:
             deletions=self._orders.deletions,
             copying=self._orders.copies,
         )
-
-
-def _describe(order: Order) -> str:
-    match order.message:
-        case n.CopyReplica():
-            return f"copy chunk {order.message.chunk}"
-        case n.DeleteReplicas():
-            return f"delete {counted(len(order.message.replicas), 'replica')}"
-        case n.QuarantineReplicas():
-            return f"set {counted(len(order.message.replicas), 'replica')} aside"
-        case _:
-            return "check a replica"

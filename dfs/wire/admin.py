@@ -258,11 +258,14 @@ class Verifying(Message, frozen=True):
     """How far it is. Sent by: namenode.
 
     ``ordered`` replicas were ordered to be read by this request and ``under_way`` are, on that
-    node. ``bad`` replicas it gave up since the namenode started. ``cursor``: where to go
-    on; -1 when every chunk was looked at.
+    node. ``bad`` replicas it gave up since the namenode started, and ``unchecked`` it did not
+    look at though it was to, the last of them for the reason ``why``. ``cursor``: where to go on;
+    -1 when every chunk was looked at.
     """
 
     ordered: int
     under_way: int
     bad: int
     cursor: int
+    unchecked: int = 0
+    why: str = ""

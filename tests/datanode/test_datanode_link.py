@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from dfs.datanode import tasks
 from dfs.datanode.chunkfile import ReplicaKey, sealed_path
-from dfs.datanode.orders import CheckToken
 from dfs.datanode.replicas import Inventory, Replicas
 from dfs.datanode.volumes import Volumes
 from dfs.errors import (
@@ -50,7 +49,7 @@ from dfs.wire.node import (
     ReportPage,
     StoredReplica,
 )
-from tests.datanode.hand_driven import NAMENODE, READER, RESERVE_BYTES, Node
+from tests.datanode.hand_driven import NAMENODE, RESERVE_BYTES, Node
 
 KEY = ReplicaKey(5, 1)
 
@@ -272,8 +271,9 @@ def test_what_changes_during_a_report_is_told_behind_it(node: Node) -> None:
 def test_a_namenode_that_lived_on_hears_only_what_changed(node: Node) -> None:
     node.hold(KEY, b"x" * 100)
     node.register(incarnation=77)
+    node.receive(Origin(NAMENODE, 1, 900), CheckReplica(1, ReplicaId(*KEY, 100)))
     node.event(LinkLost(NAMENODE, 1, "broken"))
-    node.core.handle(WorkDone(CheckToken(READER, KEY), error=Corrupt("bad")), node.now)
+    node.core.handle(WorkDone(node.work.popleft().token, error=Corrupt("bad")), node.now)
     node.pass_time(RETRY_PAUSE_NS)
     register = sent(node)
     assert (register.message.incarnation, register.message.sequence) == (77, 1)

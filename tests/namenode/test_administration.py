@@ -9,6 +9,7 @@ import pytest
 from dfs.errors import BadArgument, NotFound, PermissionDenied, Unavailable
 from dfs.events import Note, Now, Peer, Role
 from dfs.limits import (
+    CHECK_DEADLINE_NS,
     CHECKS_PER_NODE,
     EVENT_MAX_CHARS,
     EVENTS_KEPT,
@@ -25,6 +26,7 @@ from dfs.wire import admin as a
 from dfs.wire import namespace as m
 from dfs.wire import node as n
 from dfs.wire.appending import Append
+from dfs.wire.common import Failed
 
 NODES = ("datanode-1", "datanode-2", "datanode-3")
 
@@ -318,6 +320,35 @@ def test_a_node_reads_all_it_holds_a_few_at_a_time(namenode: Any) -> None:
     assert (second.ordered, second.cursor) == (CHECKS_PER_NODE, -1)
     assert namenode.ask(a.VerifyReplicas("datanode-1", -1)).ordered == 0
     assert namenode.ask(a.VerifyReplicas("datanode-1", -1)).under_way == CHECKS_PER_NODE
+
+
+def test_replicas_that_a_node_did_not_look_at_are_counted_and_the_next_ones_are_ordered(
+    namenode: Any,
+) -> None:
+    namenode.write("/f", (4 * KIB,) * (CHECKS_PER_NODE + 1), chunk_bytes=4 * KIB)
+    first = namenode.ask(a.VerifyReplicas("datanode-1"))
+    assert (first.unchecked, first.why) == (0, "")
+    why = "datanode-1 waits for /disk-0"
+    for order in namenode.orders(n.CheckReplica):
+        namenode.obey("datanode-1", order, Failed.of(Unavailable(why)))
+    second = namenode.ask(a.VerifyReplicas("datanode-1", first.cursor))
+    assert (second.unchecked, second.why) == (CHECKS_PER_NODE, why)
+    assert (second.ordered, second.under_way, second.cursor) == (1, 1, -1)
+    namenode.advance(CHECK_DEADLINE_NS // SECOND_NS, NODES)
+    last = namenode.ask(a.VerifyReplicas("datanode-1", -1))
+    assert (last.unchecked, last.under_way) == (CHECKS_PER_NODE + 1, 0)
+    assert last.why == "datanode-1 did not answer"
+    other = namenode.ask(a.VerifyReplicas("datanode-2"))
+    assert (other.ordered, other.unchecked) == (CHECKS_PER_NODE, 0)
+
+
+def test_what_a_node_that_was_cut_off_was_to_look_at_was_not_looked_at(namenode: Any) -> None:
+    namenode.write("/f", (4 * KIB,), chunk_bytes=4 * KIB)
+    namenode.ask(a.VerifyReplicas("datanode-1"))
+    namenode.lose_link("datanode-1")
+    namenode.join("datanode-1")
+    again = namenode.ask(a.VerifyReplicas("datanode-1", -1))
+    assert (again.unchecked, again.why) == (1, "the link to datanode-1 broke")
 
 
 def test_a_page_of_verification_is_bounded(namenode: Any) -> None:
