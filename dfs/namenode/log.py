@@ -178,7 +178,7 @@ class Log:
         if not self._buffer:
             return
         assert self._file is not None
-        with self._final("the log cannot be written"):
+        with self._final(f"the log cannot be written: {self._segments[-1].name}"):
             self._file.write_at(self._offset, b"".join(self._buffer))
             self._file.sync()
         self._offset += self._buffered_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -134,7 +135,8 @@ def test_after_an_error_the_log_takes_and_tells_nothing_more(call: str, number: 
     log = open_log(disk)
     log.append([Set(b"a", 1)])
     disk.fail(call, 1, number)
-    with pytest.raises(StorageFault, match="the log cannot be written"):
+    named = f"the log cannot be written: log/.+: {os.strerror(number)}"
+    with pytest.raises(StorageFault, match=named):
         log.sync()
     for action in (log.sync, log.prepare_segment, lambda: log.append([Set(b"b", 2)])):
         with pytest.raises(StorageFault, match="failed earlier"):
