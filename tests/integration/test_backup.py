@@ -60,6 +60,8 @@ def test_metadata_come_back_from_a_backup(own_cluster: ClusterHere, tmp_path: Pa
     cluster.minidfs("up")
     first_epoch = epoch_obeyed(cluster)
     assert first_epoch > 1  # whatever was kept of the old history is told from the new one
+    second = tmp_path / "second"  # of a namenode that has written no record yet
+    assert "checked" in cluster.minidfs("admin", "backup", second).stdout
     assert cluster.names("/") == ["big", "small"]
     assert cluster.cat("/small") == b"inline"
     assert cluster.run("minidfs", "get", "/big", tmp_path / "big").returncode == 0
@@ -69,7 +71,7 @@ def test_metadata_come_back_from_a_backup(own_cluster: ClusterHere, tmp_path: Pa
     shutil.rmtree(cluster.folder / "namenode")
     assert "is empty" in cluster.minidfs("up", code=1).stderr
     cluster.minidfs("down")
-    assert "restored record" in cluster.minidfs("admin", "restore", backup).stdout
+    assert "restored record" in cluster.minidfs("admin", "restore", second).stdout
     cluster.minidfs("up")
     assert cluster.names("/") == ["big", "small"]
     assert epoch_obeyed(cluster) > first_epoch
