@@ -3,10 +3,11 @@
 To import this module is to begin: it marks what is imported afterwards, here and in the processes
 that the tests start. ``tests/rules/unentered.toml`` lists the handlers that are excused.
 
-The verdict is told and fails nothing: some handlers are entered by daemons that are killed at
-random moments, and chance must not decide. To enter a handler that is excused is no fault, and a
-run that leaves out or skips a test, or fails, is not judged. A handler that only luck enters is
-one that no test enters: it gets a test of its own, or its line in the list.
+A handler that was not entered fails the run. Chance must not decide: one that is entered only
+by luck, as in a daemon that is killed at a random moment, is one that no test enters. It gets a
+test of its own, or its line in the list; to enter a handler that is excused is no fault. A run
+that leaves out or skips a test, or fails, is not judged. With ``-n`` the first process judges
+what all have noted.
 
 ``pytest tests/net --handlers dfs.net`` names those of some modules that any run did not enter.
 """
@@ -84,6 +85,8 @@ class HandlerVerdict:
             self._lines = unentered(handler_marks.all_handlers(), entered, (), asked)
         elif _is_whole(session):
             self._lines = unentered(handler_marks.all_handlers(), entered, excused(), "")
+            if self._lines:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._lines.append(ADVICE if self._lines else ALL_ENTERED)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -30,11 +30,15 @@ def test_an_error_of_ours_ends_it_as_it_is_though_it_is_an_os_error_too(place: P
     assert not place.exists()
 
 
+def _fill(place: Path) -> None:
+    place.mkdir()
+    (place / "somebody's").touch()
+
+
 def test_what_stands_in_its_place_is_left_alone_and_named(place: Path) -> None:
-    with pytest.raises(StorageFault, match=f"{place} cannot be made: .*not empty"):
-        with _new_folder(place, "c-1"):
-            place.mkdir()
-            (place / "somebody's").touch()
+    taken = pytest.raises(StorageFault, match=f"{place} cannot be made: .*not empty")
+    with taken, _new_folder(place, "c-1"):
+        _fill(place)
     assert [path.name for path in place.iterdir()] == ["somebody's"]
 
 
