@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import cast
 
@@ -30,6 +31,19 @@ from mapreduce.runners.cluster import expand, result_of, submit, watch
 from mapreduce.runners.submission import Submission
 from tests.master.master_stage import ANNA, ATTEMPTS, BUNDLE, Stage
 from tests.master.word_job import Words
+
+
+class Uploaded(BytesIO):
+    """A file that is there when it is closed."""
+
+    def __init__(self, stage: Stage, path: str) -> None:
+        super().__init__()
+        self._stage, self._path = stage, path
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stage.put(self._path, self.getvalue())
+        super().close()
 
 
 class StagedClient:
@@ -88,6 +102,10 @@ class StagedClient:
     def write_bytes(self, path: str, data: bytes, *, overwrite: bool) -> None:
         assert not overwrite
         self.stage.put(path, data)
+
+    def open(self, path: str, mode: str) -> BytesIO:
+        assert mode == "wb"
+        return Uploaded(self.stage, path)
 
     def get(self, path: str, local: Path) -> None:
         content = self.stage.ask(m.Locate(path), m.Located).content
@@ -231,4 +249,35 @@ def test_an_interrupt_kills_the_job(stage: Stage) -> None:
     submitted = submit(fs, Words(), ["/in/a.txt"], "/o1", Submission())
     with pytest.raises(KeyboardInterrupt):
         watch(fs, submitted.job_id)
+    assert stage.report().state is w.JobState.KILLED
+
+
+def test_side_files_lie_with_the_job_and_go_with_it(stage: Stage, tmp_path: Path) -> None:
+    known = tmp_path / "known.txt"
+    known.write_bytes(b"a b")
+    fs = client(stage)
+    submitted = submit(fs, Words(), ["/in/a.txt"], None, Submission(files=(known,)))
+    folder = w.files_folder(submitted.job_id)
+    assert stage.names(folder) == ["known.txt"]
+    (file,) = submitted.spec.files
+    assert (file.name, file.size_bytes) == ("known.txt", 3)
+    watch(fs, submitted.job_id)
+    assert stage.names(folder) is None
+    assert stage.names(submitted.folder), "the parts stay until they are fetched"
+
+
+def test_a_side_file_that_changes_meanwhile_ends_the_job(stage: Stage, tmp_path: Path) -> None:
+    known = tmp_path / "known.txt"
+    known.write_bytes(b"a b")
+    staged = StagedClient(stage)
+    plain = staged.run
+
+    def run(message: Message) -> Message:
+        if isinstance(message, w.SubmitJob):
+            known.write_bytes(b"c")
+        return plain(message)
+
+    staged.run = run  # type: ignore[method-assign]
+    with pytest.raises(BadArgument, match=r"known\.txt changed while the job was submitted"):
+        submit(cast(Client, staged), Words(), ["/in"], "/out", Submission(files=(known,)))
     assert stage.report().state is w.JobState.KILLED
