@@ -10,7 +10,7 @@ every run of a map spills at the same records.
 from __future__ import annotations
 
 import pickle
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from itertools import islice
@@ -99,8 +99,8 @@ class CombineBuffer:
         self.key_type = join_types(self.key_type, block_type)
         groups = self._groups
         known = len(groups)
-        lists = map(groups.__getitem__, canonical_all(keys, block_type))
-        deque(map(list.append, lists, values), maxlen=0)
+        for key, value in zip(canonical_all(keys, block_type), values, strict=True):
+            groups[key].append(value)
         fresh = list(islice(reversed(groups), len(groups) - known))
         self.held_bytes += _charge(values) + _charge(fresh) + KEY_CHARGE_BYTES * len(fresh)
 

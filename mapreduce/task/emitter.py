@@ -22,7 +22,7 @@ MAX_ROOM = 8_192
 MIN_ROOM = 2
 """A column of one row is a scalar to Polars, which copies its content with every step."""
 BLOCK_BYTES = 4 << 20
-LOOK_RECORDS = 17
+LOOK_RECORDS = 31
 """A prime, so that records which alternate are all weighed in turn."""
 
 _LIGHT = {int, float, bool, type(None)}
