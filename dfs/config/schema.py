@@ -90,7 +90,10 @@ class Worker:
         "listen", kinds.address(), "127.0.0.1:9862", "Port 0 lets the system choose."
     )
     slots: int | None = _key(
-        "slots", kinds.auto(kinds.whole(1, 1024)), None, "Tasks at a time; auto: one per core."
+        "slots",
+        kinds.auto(kinds.whole(1, 1024)),
+        None,
+        "Tasks at a time; auto: as many as cores. `up`: its nodes share them.",
     )
     task_memory_bytes: int = _key(
         "task_memory", kinds.size(64 * MIB, 1024 * GIB), GIB, "Memory limit of one task."

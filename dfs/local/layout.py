@@ -10,8 +10,8 @@ All of it lies in one folder, MINIDFS_HOME, which only its owner may enter::
     namenode/ datanode-1/ worker-1/ …   their data
 
 One ``cluster.toml`` serves all processes; what differs between nodes on the same machine, the
-addresses they listen on, stands in ``local`` and takes its place over the file's value. It is
-a label (``dfs.label``)::
+addresses they listen on, stands in ``local`` and takes its place over the file's value; its slots
+count where the file leaves them to us. It is a label (``dfs.label``)::
 
     minidfs local
     format 1
@@ -178,5 +178,6 @@ def own_config(config: Config, local: LocalCluster | None, process: str) -> Conf
     if local is None or listen is None:
         return config
     if process.startswith(Role.WORKER):
-        return replace(config, worker=replace(config.worker, listen=listen, slots=local.slots))
+        slots = config.worker.slots or local.slots
+        return replace(config, worker=replace(config.worker, listen=listen, slots=slots))
     return replace(config, datanode=replace(config.datanode, listen=listen))

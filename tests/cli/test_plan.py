@@ -100,5 +100,7 @@ def test_each_process_of_a_machine_has_its_own_address_and_slots(home: Home) -> 
     assert datanode.datanode.listen == plan.local.listen["datanode-2"]
     assert worker.worker.listen == plan.local.listen["worker-2"]
     assert worker.worker.slots == 3
+    configured = replace(plan.config, worker=replace(plan.config.worker, slots=5))
+    assert own_config(configured, plan.local, "worker-2").worker.slots == 5
     assert own_config(plan.config, plan.local, "namenode") == plan.config
     assert own_config(plan.config, None, "datanode-2") == plan.config
