@@ -21,6 +21,7 @@ from cli.jobs.request import write_records
 from dfs.errors import JobFault, NotSupported
 from dfs.testing.cluster import StorageCluster
 from mapreduce.job_class import Job
+from mapreduce.result import Result
 from mapreduce.runners.asking import ask as ask_master
 from mapreduce.wire import ListWorkers, WorkerList
 
@@ -65,8 +66,9 @@ class Plain(Job):
 
 
 def test_a_record_that_is_no_line_of_the_output_is_named() -> None:
+    result = Result("j", None, {}, lambda: iter([("k\nk", "v")]))
     with pytest.raises(JobFault, match="record"):
-        write_records(Plain(), [("k\nk", "v")])
+        write_records(Invocation("minimr"), Plain(), result)
 
 
 def test_a_folder_that_cannot_be_written_fails_the_check_of_syncs(tmp_path: Path) -> None:
