@@ -9,6 +9,7 @@ what happened                         reported as
 ====================================  =====================================
 the task said ``Succeeded``           ``AttemptSucceeded``
 the user's code raised                ``USER`` with its failure
+the process died before it had work   ``NODE``, with how
 the process died or talked nonsense   ``CRASH``, with how, and what it printed last
 our own code in the task failed       ``CRASH``, with its traceback
 the input could not be read           ``INPUT``
@@ -93,6 +94,7 @@ class AttemptRun:
         self._folder = folder
         self._service = TaskService(order, storage, self.segments)
         self._child: TaskChild | None = None
+        self._has_work = False
         self._stopped = False
         self._lock = Lock()
 
@@ -165,7 +167,7 @@ class AttemptRun:
             remove_tree(self._folder)
             return self._failed(FailureKind.NODE, error.message)
         end: End | None = None
-        trouble = ""
+        kind, trouble = FailureKind.CRASH, ""
         try:
             self._attach(child)
             end = None if job_is_open else self._open_job(child, opening, log)
@@ -173,7 +175,9 @@ class AttemptRun:
             if isinstance(end, Succeeded) and leaves_run(self._order.task):
                 runs.add(self.attempt, self._folder / RUN_FILE)
             self._judge_full_disk(end)
-        except (ChannelClosed, ProtocolError) as error:
+        except ChannelClosed as error:
+            kind, trouble = self._kind_of_death(), str(error)
+        except ProtocolError as error:
             trouble = str(error)
         except OSError as error:
             end = EnvironmentFailed(StorageFault.number, str(error))
@@ -181,7 +185,7 @@ class AttemptRun:
             how = self._end(pool, child, log, keep=isinstance(end, Succeeded))
         if self._why is not None and not isinstance(end, Succeeded):
             return self._failed(*self._why)
-        return self._report(end) if end else self._died(how, trouble, log)
+        return self._report(end) if end else self._died(kind, how, trouble, log)
 
     def _judge_full_disk(self, end: End) -> None:
         """User code that finds the disk full is at fault only if it filled it."""
@@ -240,6 +244,7 @@ class AttemptRun:
                 raise ProtocolError(f"{type(word).__name__} before the job is open")
             if send_next:
                 child.channel.send(order)
+                self._has_work = True
         child.job_is_open()
         return None
 
@@ -250,6 +255,7 @@ class AttemptRun:
             child.channel.send(StartMap(task, folder, str(self._folder / RUN_FILE)))
         else:
             child.channel.send(StartReduce(task, folder))
+        self._has_work = True
         while True:
             word, payload = child.receive(log)
             match word:
@@ -288,7 +294,11 @@ class AttemptRun:
         kind = FailureKind.CRASH if end.number in OF_THE_TASK else FailureKind.NODE
         return self._failed(kind, end.text)
 
-    def _died(self, how: str, trouble: str, log: AttemptLog) -> AttemptFailed:
+    def _kind_of_death(self) -> FailureKind:
+        """Whose fault it is that the process is gone: without work it ran nothing of the user's."""
+        return FailureKind.CRASH if self._has_work else FailureKind.NODE
+
+    def _died(self, kind: FailureKind, how: str, trouble: str, log: AttemptLog) -> AttemptFailed:
         """The process ended without a last word, or broke off the conversation."""
         if how.endswith(signal.SIGILL.name):
             return self._failed(FailureKind.NODE, NO_AVX2)
@@ -299,7 +309,7 @@ class AttemptRun:
             happened = f"{self.attempt} was ended: {trouble}"
         elif how.endswith(signal.SIGKILL.name):
             happened += ", as the kernel does when the machine has no memory left"
-        return self._failed(FailureKind.CRASH, f"{happened}{printed}")
+        return self._failed(kind, f"{happened}{printed}")
 
     def _failed(self, kind: FailureKind, text: str) -> AttemptFailed:
         return AttemptFailed(self.attempt, kind, text)

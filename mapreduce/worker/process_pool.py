@@ -8,6 +8,10 @@ Processes are started in one thread that ends only with the worker: the kernel k
 that thread ends, and by that when the worker is killed. A start can hang, as Python does that
 lies on a disk which does not answer: whoever needs a process waits for ``TASK_START_NS``, and the
 thread goes on when the disk does.
+
+One that died while it waited, killed by the kernel for memory or by hand, is replaced before an
+attempt gets it. Where all die as they start, so many are replaced as are kept warm; the next one
+is handed out as it is, and its attempt tells how it died.
 """
 
 from __future__ import annotations
@@ -60,20 +64,13 @@ class ProcessPool:
         used = self._pop_idle(job_id)
         if used is not None:
             return used, True
-        with self._changed:
-            self._waiting += 1
-            self._error = None
-            self._changed.notify_all()
-            try:
-                self._changed.wait_for(
-                    lambda: self._warm or self._error or self._closed, self._start_s
-                )
-                if not self._warm:
-                    raise Unavailable(f"no task process can be started: {self._why_none()}")
-                return self._warm.popleft(), False
-            finally:
-                self._waiting -= 1
-                self._changed.notify_all()
+        child = self._pop_warm()
+        for _ in range(self._spares):
+            if child.alive:
+                break
+            child.kill()
+            child = self._pop_warm()
+        return child, False
 
     def give_back(self, job_id: str, child: TaskChild) -> None:
         """An attempt ended well and its process may run another one of its job."""
@@ -114,6 +111,23 @@ class ProcessPool:
             if entry[1].alive:
                 return entry[1]
             entry[1].kill()
+
+    def _pop_warm(self) -> TaskChild:
+        """Take the oldest warm process, which may be dead, or wait for one."""
+        with self._changed:
+            self._waiting += 1
+            self._error = None
+            self._changed.notify_all()
+            try:
+                self._changed.wait_for(
+                    lambda: self._warm or self._error or self._closed, self._start_s
+                )
+                if not self._warm:
+                    raise Unavailable(f"no task process can be started: {self._why_none()}")
+                return self._warm.popleft()
+            finally:
+                self._waiting -= 1
+                self._changed.notify_all()
 
     def _spawn(self) -> None:
         for number in count(1):
