@@ -4,8 +4,9 @@ Jobs take their turn in the order of ``policy``: all of one priority get their f
 the order of submission, then the first one takes what is left. Within a job maps whose input is
 near are placed first, then maps that need not wait for that, then reduces that can get all their
 input; each time the worker with most room comes first, so that work spreads. What no map wants
-and no such reduce goes to *early* reduces: half of the maps of their job are done, and the others
-are running. How a full cluster makes room for a map is told in ``scheduler``.
+and no such reduce goes to backups, see ``backup``, and then to *early* reduces: half of the maps of
+their job are done, and the others are running. How a full cluster makes room for a map or a backup
+is told in ``scheduler``.
 
 A round starts at most ``LAUNCHES_PER_STEP`` attempts; one that is cut is taken up at once.
 """
@@ -62,7 +63,13 @@ def unlocated(state: State, limit: int, now_ns: int) -> list[tuple[Job, Task]]:
 def open_jobs(state: State) -> list[Job]:
     """The jobs that start attempts, those that go first at the head."""
     found = [job for job in state.jobs.values() if job.is_open]
-    return sorted(found, key=lambda job: (-job.priority, job.number))
+    return sorted(found, key=lambda job: job.rank)
+
+
+def early_jobs(state: State) -> list[Job]:
+    """The jobs of which reduces run that wait for maps, those that go first at the head."""
+    jobs = open_jobs(state)
+    return [job for job in jobs if job.running_of[TaskKind.REDUCE] and not job.maps_done]
 
 
 class FreeSlots:
@@ -111,14 +118,15 @@ class FreeSlots:
 
 
 class Assignment:
-    """One round. ``workers`` are those that may get work and have room."""
+    """One round. ``workers`` are those that may get work and have room; ``actions`` is what was
+    done so far."""
 
     def __init__(self, state: State, workers: list[Worker], now_ns: int) -> None:
         self._state = state
         self._free = FreeSlots(state, workers)
         self._now_ns = now_ns
         self._staff = Staff(state.staffed, state.staffed_racks, state.racks)
-        self._actions: list[Action] = []
+        self.actions: list[Action] = []
         self._launched = 0
         self._jobs = open_jobs(state)
 
@@ -127,8 +135,8 @@ class Assignment:
         """Did the round end because one step may not do more?"""
         return self._launched >= LAUNCHES_PER_STEP
 
-    def run(self) -> list[Action]:
-        """Place what can be placed now."""
+    def run(self) -> None:
+        """Place what need not wait for other tasks."""
         waiting = [job for job in self._jobs if job.waits]
         for priority in dict.fromkeys(job.priority for job in waiting):
             equals = [job for job in waiting if job.priority == priority]
@@ -138,10 +146,6 @@ class Assignment:
                     self._place(job, share - len(job.running))
             for job in equals:
                 self._place(job, LAUNCHES_PER_STEP)
-        for job in waiting:
-            if _may_start_early(job):
-                self._place_reduces(job, LAUNCHES_PER_STEP)
-        return self._actions
 
     @property
     def has_room(self) -> bool:
@@ -226,24 +230,35 @@ class Assignment:
     def _launch(self, job: Job, task: Task, worker: Worker, locality: str, miss: str) -> None:
         if job.phase is JobPhase.QUEUED:
             job.move("began")
-            self._actions.append(BeginJob(job.id))
+            self.actions.append(BeginJob(job.id))
         lease_ns = self._now_ns + ATTEMPT_LEASE_NS
         task.locality, task.miss = locality, sys.intern(miss)
         attempt = self._state.launch(job, task, worker, self._now_ns, lease_ns)
-        self._actions.append(LaunchAttempt(attempt.id, worker.name, locality, miss))
+        self.actions.append(LaunchAttempt(attempt.id, worker.name, locality, miss))
         self._launched += 1
 
-    def place_backups(self) -> list[Action]:
-        """Use slots that nothing else wants, see ``backup``; returns all that was done."""
-        for job, task, worker in backup.choose(self._state, list(self._free), self._now_ns):
+    def place_backups(self, may_work: Callable[[Worker], bool]) -> None:
+        """Use slots that only early reduces want, and where there are none, those that early
+        reduces have."""
+        early = self._victims(early_jobs(self._state), may_work, NOBODY)
+        for job, task, worker, victim in backup.choose(
+            self._state, list(self._free), early, self._now_ns
+        ):
             if self.is_cut:
                 break
+            if victim is not None:
+                self._kill(victim, "the backup of a slow task needs the slot")
             locality, miss = "", ""
             if task.kind is TaskKind.MAP:
                 miss = "it is a backup, which takes any free slot"
                 locality = self._distance(task, worker)
             self._launch(job, task, worker, locality, "" if locality == NODE_LOCAL else miss)
-        return self._actions
+
+    def place_early(self) -> None:
+        """Let reduces fetch in slots that nobody else wants."""
+        for job in self._jobs if self.has_room else ():
+            if job.waiting[TaskKind.REDUCE] and _may_start_early(job):
+                self._place_reduces(job, LAUNCHES_PER_STEP)
 
     def _distance(self, task: Task, worker: Worker) -> str:
         nodes = task.nodes or ()
@@ -253,16 +268,11 @@ class Assignment:
 
     # -- making room
 
-    @property
-    def early(self) -> list[Job]:
-        """The jobs of which reduces run that wait for maps."""
-        return [job for job in self._jobs if job.running_of[TaskKind.REDUCE] and not job.maps_done]
-
-    def make_room(self, may_work: Callable[[Worker], bool]) -> list[Action]:
-        """Kill early reduces for maps, see ``scheduler``; returns all that was done."""
-        early = self.early
+    def make_room(self, may_work: Callable[[Worker], bool]) -> None:
+        """Kill early reduces for maps, see ``scheduler``."""
+        early = early_jobs(self._state)
         maps = sum(job.running_of[TaskKind.MAP] for job in self._jobs)
-        for place, job in enumerate(self._jobs):
+        for place, job in enumerate(self._jobs if early else ()):
             avoided = self._avoided(job)
             if not job.waiting[TaskKind.MAP] or self._free.roomiest(avoided=avoided):
                 continue
@@ -273,11 +283,10 @@ class Assignment:
                 found = self._map_for(job, worker)
                 if found is None:
                     break
-                self._kill(victims.pop())
+                self._kill(victims.pop(), "a map whose output was lost needs the slot")
                 task, locality, miss = found
                 self._launch(job, task, worker, locality, miss)
                 maps += 1
-        return self._actions
 
     def _map_for(self, job: Job, worker: Worker) -> tuple[Task, str, str] | None:
         """A map that may run on this very worker."""
@@ -307,9 +316,8 @@ class Assignment:
         ]
         return sorted(found, key=lambda a: (a.worker not in avoided, a.started_ns, a.id))
 
-    def _kill(self, attempt: Attempt) -> None:
-        reason = "a map whose output was lost needs the slot"
-        self._actions += presence.kill(self._state, attempt, reason, self._now_ns)
+    def _kill(self, attempt: Attempt, reason: str) -> None:
+        self.actions += presence.kill(self._state, attempt, reason, self._now_ns)
 
 
 def _may_start_early(job: Job) -> bool:

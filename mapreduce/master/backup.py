@@ -4,7 +4,8 @@ After LATE (Zaharia et al., "Improving MapReduce Performance in Heterogeneous En
 2008). An attempt's rate is its progress by its time; what is left divided by the rate is the time
 to its end. A task gets a backup when
 
-* nothing of its kind waits in its job, and there is a slot that nothing else wants;
+* nothing of its kind waits in its job, and there is a slot that nothing else wants, or one that an
+  early reduce of its own or of a later job has: it waits for maps anyhow, and is killed for it;
 * its attempt has run for ``BACKUP_AFTER_NS``: to start an attempt anew costs seconds (process,
   code, input again), so a task of a few seconds cannot win anything by it;
 * it is slow: at its rate it takes at least twice as long as attempts of its kind typically do;
@@ -27,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median_low
+from typing import NamedTuple
 
 from mapreduce.limits import (
     BACKUP_AFTER_NS,
@@ -70,26 +72,58 @@ def stragglers(state: State, now_ns: int) -> list[Straggler]:
     return sorted(found, key=lambda slow: (-slow.left_ns, slow.attempt.id))
 
 
-def choose(state: State, workers: list[Worker], now_ns: int) -> Iterator[tuple[Job, Task, Worker]]:
+class Backup(NamedTuple):
+    """A backup to start, and the early reduce to kill before for its slot."""
+
+    job: Job
+    task: Task
+    worker: Worker
+    victim: Attempt | None
+
+
+def choose(
+    state: State, workers: list[Worker], early: list[Attempt], now_ns: int
+) -> Iterator[Backup]:
     """The backups to start now, one after the other; each must be started before the next.
-    ``workers`` have room, those with most of it first."""
+    ``workers`` have room, those with most of it first; ``early`` are reduces that wait for maps, on
+    workers that may get work, the newest last."""
     room = min(may_start(state), BACKUPS_PER_STEP)
-    slow = stragglers(state, now_ns) if room > 0 and workers else []
+    slow = stragglers(state, now_ns) if room > 0 and (workers or early) else []
     slow_workers = {straggler.attempt.worker for straggler in slow}
-    fit = [
-        worker
-        for worker in workers
-        if worker.name not in slow_workers and worker.pace_percent < SLOW_WORKER_PERCENT
-    ]
     for straggler in slow:
-        avoided = avoided_by(straggler.job, state, now_ns)
-        hosts = (worker for worker in fit if worker.room > 0 and worker.name not in avoided)
-        host = next(hosts, None) if straggler.task.backup is None else None
-        if host is not None:
-            yield straggler.job, straggler.task, host
+        if straggler.task.backup is not None:
+            continue
+        unfit = slow_workers | avoided_by(straggler.job, state, now_ns)
+        found = _place(state, straggler, workers, early, unfit)
+        if found is not None:
+            yield found
             room -= 1
         if room < 1:
             return
+
+
+def _place(
+    state: State,
+    straggler: Straggler,
+    workers: list[Worker],
+    early: list[Attempt],
+    unfit: set[str],
+) -> Backup | None:
+    """Where its backup goes: into a free slot, or else into that of the newest early reduce."""
+
+    def is_fit(worker: Worker) -> bool:
+        return worker.name not in unfit and worker.pace_percent < SLOW_WORKER_PERCENT
+
+    job, task = straggler.job, straggler.task
+    for worker in workers:
+        if worker.room > 0 and is_fit(worker):
+            return Backup(job, task, worker, None)
+    for victim in reversed(early):
+        worker = state.workers[victim.worker]
+        if is_fit(worker) and state.jobs[victim.id.job].rank >= job.rank:
+            early.remove(victim)
+            return Backup(job, task, worker, victim)
+    return None
 
 
 def note_pace(job: Job, attempt: Attempt, worker: Worker, took_ns: int) -> None:

@@ -66,6 +66,11 @@ class Job:
         return f"job {self.id}, {self.done} done"
 
     @property
+    def rank(self) -> tuple[int, int]:
+        """Jobs with a lower one go first."""
+        return -self.priority, self.number
+
+    @property
     def is_open(self) -> bool:
         """Does it still start attempts?"""
         return self.phase in (JobPhase.QUEUED, JobPhase.RUNNING) and not self.is_returning

@@ -15,6 +15,12 @@ that waits (or is paused, and waits soon), and gets a slot. So maps go on ending
 map of a job its reduces are not early any more. A worker that is avoided is used
 for this when there is no other.
 
+A running map that is far slower than others ends too late rather than never. When it deserves a
+backup (``backup``) and no worker that is fit for one has room, the newest early reduce of this or
+of later jobs on a fit worker is killed, and the backup takes its place in the same step: so a
+reduce is killed only where an attempt starts, and no more than may run as backups. The same goes
+for a slow reduce of an earlier job. A sweep offers free slots to backups before early reduces.
+
 Whose fault it is. What user code does (an exception, a crash, too much memory, no progress)
 counts towards the job's ``max_attempts``; the same exception twice fails the job at once. Input
 that cannot be read counts by itself. Faults of nodes, lost map output and what people kill never
@@ -65,7 +71,7 @@ from mapreduce.master.actions import (
     RemakePart,
     Tell,
 )
-from mapreduce.master.assign import Assignment, unlocated
+from mapreduce.master.assign import Assignment, early_jobs, unlocated
 from mapreduce.master.avoid import avoided_by_all, note_failure, note_success
 from mapreduce.master.backup import note_pace
 from mapreduce.master.faults import judge, record, told
@@ -315,7 +321,8 @@ class Scheduler:
             actions += self._sweep(now_ns)
             self.state.clear_away(ROWS_FORGOTTEN_MAX)
         vanished = presence.runs_vanish(self.state, RUNS_LOST_PER_STEP)
-        if vanished or self.state.resume(now_ns) or (is_sweep and self.state.free):
+        may_place = is_sweep and (self.state.free or early_jobs(self.state))
+        if vanished or self.state.resume(now_ns) or may_place:
             self._assign_ns = now_ns
         actions += vanished
         if self._assign_ns is not None and now_ns >= self._assign_ns:
@@ -334,18 +341,18 @@ class Scheduler:
 
         free = [worker for worker in self.state.free.values() if may_work(worker)]
         assignment = Assignment(self.state, free, now_ns)
-        actions = assignment.run()
-        if assignment.early:
-            actions = assignment.make_room(may_work)
-        if is_sweep and assignment.has_room and not assignment.is_cut:
-            actions = assignment.place_backups()
+        assignment.run()
+        assignment.make_room(may_work)
+        if is_sweep and not assignment.is_cut:
+            assignment.place_backups(may_work)
+        assignment.place_early()
         if assignment.is_cut:
             self._assign_ns = now_ns
-        elif free or assignment.early:
+        elif free or early_jobs(self.state):
             ripe_ns = assignment.next_ripe_ns()
             if ripe_ns is not None:
                 self._assign_ns = min(ripe_ns, now_ns + LOCATE_AGAIN_NS)
-        return actions
+        return assignment.actions
 
     def _sweep(self, now_ns: int) -> list[Action]:
         """Dead workers and ended leases."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from dfs.limits import SECOND_NS
-from mapreduce.limits import BACKUP_AFTER_NS
+from mapreduce.limits import BACKUP_AFTER_NS, SLOW_WORKER_PERCENT
 from mapreduce.master import actions as ac
 from mapreduce.master import events as ev
 from mapreduce.wire import AttemptProgress
-from tests.master.scripts import JOB, Script, attempt, line
+from tests.master.scripts import JOB, Script, attempt, line, short
 
+SECOND = "j-20261121-0002"
 OLD_S = BACKUP_AFTER_NS // SECOND_NS
 
 
@@ -28,6 +29,20 @@ class Slow(Script):
                 progress.append(AttemptProgress(attempt(name), 10, float(fraction or 0)))
             lines += self.tell(ev.Heartbeat(worker, tuple(progress)))
         return lines + self.settle()
+
+    def second_of_all(self) -> list[str]:
+        """A second in which every attempt runs on and is not far yet."""
+        workers = self.state.workers.values()
+        lines = [
+            said
+            for worker in workers
+            for said in self.tell(
+                ev.Heartbeat(
+                    worker.name, tuple(AttemptProgress(a, 9, 0.02) for a in worker.running)
+                )
+            )
+        ]
+        return lines + self.second()
 
 
 def slow_map(speculative: bool = True) -> Slow:
@@ -179,3 +194,88 @@ def test_a_reduce_is_slow_only_after_the_last_map() -> None:
         part = second / 40
         lines += script.second(w1="r0.1=0.01", w2="", w3=f"r1.1={part}", w4="")
     assert lines == ["launch r0.2 w2"]
+
+
+def early_everywhere(reduces: int = 3) -> Slow:
+    """As in ``slow_map``, but early reduces took the slots of w1, w2 and w3, in this order."""
+    script = Slow()
+    for name in ("w1", "w2", "w3", "w4"):
+        script.join(name)
+    script.job(4, reduces, speculative=True)
+    for _ in range(5):
+        script.second(w1="m0.1=0.5", w2="m1.1=0.5", w3="m2.1=0.5", w4="m3.1=0.02")
+    for index in range(3):
+        script.done(f"m{index}.1", f"w{index + 1}")
+        script.second_of_all()
+    running = script.state.jobs[JOB].running
+    assert [short(ident) for ident in running] == ["m3.1", "r0.1", "r1.1", "r2.1"]
+    return script
+
+
+def test_the_newest_early_reduce_is_killed_for_a_backup_and_only_that_one() -> None:
+    script = early_everywhere()
+    lines = [line for _ in range(OLD_S) for line in script.second_of_all()]
+    assert lines == ["tell attempt_killed", "kill r2.1 w3", "launch m3.2 w3"]
+    assert script.now_ns >= BACKUP_AFTER_NS
+    for _ in range(2 * OLD_S):
+        assert script.second_of_all() == []
+    lines = script.done("m3.2", "w3")
+    assert lines == ["tell attempt_killed", "kill m3.1 w4", "launch r2.2 w3"]
+    assert script.state.backups == 0
+
+
+def test_a_slot_that_gets_free_goes_to_the_backup_before_a_reduce_that_waits() -> None:
+    script = early_everywhere(reduces=5)
+    while script.now_ns < BACKUP_AFTER_NS:
+        assert script.second_of_all() == []
+    script.now_ns += SECOND_NS
+    assert script.fail("r0.1", "w1") == ["tell attempt_failed", "launch m3.2 w1"]
+
+
+def test_no_reduce_is_killed_in_vain() -> None:
+    script = early_everywhere()
+    script.state.jobs[JOB].speculative = False
+    for _ in range(OLD_S):
+        assert script.second_of_all() == [], "the job wants none"
+    script.state.jobs[JOB].speculative = True
+    workers = script.state.workers
+    for name in ("w1", "w2", "w3"):
+        workers[name].pace_percent = SLOW_WORKER_PERCENT
+    assert script.second_of_all() == [], "they are slow themselves"
+    workers["w1"].pace_percent = 100
+    assert script.second_of_all() == ["tell attempt_killed", "kill r0.1 w1", "launch m3.2 w1"]
+
+
+@pytest.mark.parametrize("is_later", [True, False])
+def test_early_reduces_are_killed_for_an_earlier_job_and_not_for_a_later_one(
+    is_later: bool,
+) -> None:
+    script = Slow()
+    for name in ("w1", "w2", "w3", "w4"):
+        script.join(name)
+    slow, early = (JOB, SECOND)[:: 1 if is_later else -1]
+    for ident in (JOB, SECOND):
+        script.job(2, 2 * (ident == early), ident=ident, speculative=ident == slow)
+    where = {(a.job, a.index): w.name for w in script.state.workers.values() for a in w.running}
+    script.now_ns += SECOND_NS
+    script.done("m0.1", where[early, 0], early)
+    script.done("m0.1", where[slow, 0], slow)
+    assert len(script.state.jobs[early].running) == 3, "its reduces have both slots"
+    lines = [line for _ in range(OLD_S) for line in script.second_of_all()]
+    host = where[slow, 0]
+    killed = ["tell attempt_killed", f"kill 2/r1.1 {host}", f"launch m1.2 {host}"]
+    assert lines == (killed if is_later else [])
+
+
+def test_no_more_early_reduces_are_killed_than_backups_may_run() -> None:
+    script = Slow()
+    for number in range(8):
+        script.join(f"w{number}")
+    script.job(8, 8, speculative=True)
+    script.now_ns += SECOND_NS
+    for index in range(5):
+        script.done(f"m{index}.1", f"w{index}")
+    lines = [line for _ in range(2 * OLD_S) for line in script.second_of_all()]
+    assert lines == ["tell attempt_killed", "kill r4.1 w4", "launch m5.2 w4"]
+    lines = script.done("m5.2", "w4")
+    assert lines[-2:] == ["launch r4.2 w4", "launch r5.1 w5"]
