@@ -146,8 +146,13 @@ class Inventory:
             self._tell(key, LostReplica(ReplicaId(*key, length), reason))
 
     def missing(self, key: ReplicaKey) -> None:
-        """A replica is not here, though it was expected; told even when it never was."""
+        """A replica is not here, though it was expected; told even when it never was.
+
+        Unless it is about to be told why it is gone.
+        """
         length = self.replicas.remove(key) or 0
+        if isinstance(self._news.get(key), LostReplica):
+            return
         self._tell(key, LostReplica(ReplicaId(*key, length), "missing"))
 
     # -- what the namenode hears

@@ -91,12 +91,18 @@ class NodeState:
         """Has it sent a whole report since the namenode started?"""
         return self.sequence != NEVER_REPORTED
 
-    def give_up(self, replica: Held, reason: str) -> None:
-        """The node lost a replica; why is remembered for a while."""
+    def give_up(self, replica: Held, reason: str) -> bool:
+        """The node lost a replica; why is remembered for a while. Is it news?
+
+        What was set aside as corrupt is missed as well when it is looked for once more.
+        """
+        if replica in self.bad:
+            return False
         self.given_up += 1
         self.bad[replica] = reason
         if len(self.bad) > BAD_REPLICAS_MAX_PER_NODE:
             del self.bad[next(iter(self.bad))]
+        return True
 
     def claim(self, replica: Held, digest: bytes) -> None:
         """The node sealed a replica with this digest; it will be compared at the commit."""

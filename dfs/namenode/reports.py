@@ -87,8 +87,7 @@ class Reports:
             held = Held(lost.replica.chunk, lost.replica.generation)
             self._nodes.drop_replica(node.name, *held)
             self.look_soon(held.chunk)
-            if lost.reason in _LOST:
-                node.give_up(held, lost.reason)
+            if lost.reason in _LOST and node.give_up(held, lost.reason):
                 actions.append(Note(f"chunk {held.chunk} is {lost.reason} on {node.name}"))
         return actions
 

@@ -26,6 +26,7 @@ from dfs.events import Action, Origin, Peer, Received, Role, Send, Work, WorkDon
 from dfs.limits import SECOND_NS
 from dfs.wire import namespace as m
 from dfs.wire import node as n
+from dfs.wire.admin import CheckFiles
 from dfs.wire.common import Failed
 from tests.namenode.conftest import Namenode
 
@@ -214,6 +215,27 @@ def test_news_that_are_repeated_are_taken_once(namenode: Any) -> None:
     namenode.obey("datanode-1", namenode.orders(n.CopyReplica)[0])
     namenode.tell("datanode-1", lost)
     assert len(namenode.ask(m.Locate("/f")).chunks[0].nodes) == 3
+
+
+def test_a_replica_that_was_set_aside_is_not_told_to_be_missing() -> None:
+    inventory = Inventory(Replicas([(ReplicaKey(1, 1), 5)]), 1, Volumes([]))
+    key = ReplicaKey(1, 1)
+    inventory.set_aside(key, "corrupt")
+    inventory.missing(key)
+    (lost,) = inventory.next_news().lost
+    assert lost.reason == "corrupt"
+
+
+def test_why_a_replica_is_gone_is_not_forgotten_when_it_is_looked_for_again(namenode: Any) -> None:
+    namenode.write("/f")
+    chunk = namenode.ask(m.Locate("/f")).chunks[0].chunk
+    for sequence, reason in ((2, "corrupt"), (3, "missing")):
+        lost = n.LostReplica(n.ReplicaId(chunk, 1, 4096), reason)
+        namenode.tell("datanode-1", n.ReplicaNews(sequence, lost=(lost,)))
+    (found,) = namenode.ask(CheckFiles("/f", all_chunks=True)).found
+    assert [(r.node, r.state) for r in found.replicas if r.state != "good"] == [
+        ("datanode-1", "corrupt")
+    ]
 
 
 def test_a_replica_with_another_digest_does_not_count(namenode: Any) -> None:
