@@ -148,7 +148,7 @@ class NamespaceCore:
         self._reaping = True
 
     def remember(self, actions: Sequence[Action], now: Now) -> None:
-        """Keep what happened, of this core and of one beside it, for those who ask."""
+        """Keep what happened, to this core and to what is beside it, for those who ask."""
         self._diary.keep(actions, now)
 
     # -- events

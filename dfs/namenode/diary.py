@@ -1,8 +1,9 @@
 """What happened, a line each: what a namenode's life brought, as far as it is remembered.
 
-Every note of the process's cores is kept, and beside them what nobody decides: nodes that
-fall silent and come back, a disk that fills, chunks that run short, snapshots. These are looked for
-once a second, when there is anything else to do. Soft: a new life begins with an empty page.
+Every note of the process's cores is kept, and who was given up as a keeper of the log. Beside them
+stands what nobody decides: nodes that fall silent and come back, a disk that fills, chunks that run
+short, snapshots. These are looked for once a second, when there is anything else to do. Soft: a
+new life begins with an empty page.
 """
 
 from __future__ import annotations

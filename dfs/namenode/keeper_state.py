@@ -33,7 +33,8 @@ class Piece:
 class Keeper:
     """What is known of one; ``first``, ``kept`` (its end) and ``snapshot`` are those of its copy.
 
-    No snapshot is sent to it before ``snapshot_due_ns``.
+    No snapshot is sent to it before ``snapshot_due_ns``. ``silent_tries``: how many times an answer
+    was overdue since it last confirmed a piece.
     """
 
     node: str
@@ -45,6 +46,7 @@ class Keeper:
     kept: int = 0
     in_step: bool = False
     said: str = ""
+    silent_tries: int = 0
     first: int = 1
     snapshot: int = 0
     snapshot_due_ns: int = 0

@@ -17,6 +17,10 @@ is *in step* once it has confirmed a piece behind which there was nothing more; 
 what it confirms counts. Everything up to ``agreed_index`` is synced here and on as many keepers as
 are wanted. It never falls: a copy that was confirmed is not undone by a broken link.
 
+One whose disk failed is given up if another machine has a live node. So is one whose answer was
+overdue ``KEEPER_TRIES_MAX`` times since it last confirmed a piece: its disk hangs, though its node
+lives. It may be chosen again after ``KEEPER_BROKEN_NS``; while there is no other it is asked on.
+
 Once the front of the log is cut, a copy cannot begin with the first record: a snapshot must stand
 for those before it, and the keeper is not in step without. The newest snapshot is sent to every
 keeper, beside the records (``dfs.namenode.snapshot_sender``), which then drops what it stands for.
@@ -38,6 +42,7 @@ from dfs.limits import (
     KEEPER_LOOK_NS,
     KEEPER_PAUSE_MAX_NS,
     KEEPER_PAUSE_NS,
+    KEEPER_TRIES_MAX,
     KEEPER_TRY_NS,
     LOG_KEEPERS_MAX,
     LOG_PIECE_BYTES,
@@ -174,7 +179,7 @@ class Keepers:
         actions: list[Action] = []
         if now.mono_ns >= self._look_due_ns:
             self._agreed, self._wanted = self.agreed_index, self._count_machines()
-            self._choose(now.mono_ns)
+            actions += self._choose(now.mono_ns)
             self._agree()
             soon = KEEPER_PAUSE_NS if self.copies.shortage else KEEPER_LOOK_NS
             self._look_due_ns = now.mono_ns + soon
@@ -184,7 +189,7 @@ class Keepers:
             if keeper.stage is Stage.PAUSING:
                 actions.append(self._ask(keeper, Stage.ASKED, GetKeptLog(), now.mono_ns))
             else:
-                actions += self._pause(keeper, "it does not answer", now.mono_ns)
+                actions += self._overdue(keeper, now.mono_ns)
         return actions
 
     def next_deadline(self) -> int | None:
@@ -203,14 +208,14 @@ class Keepers:
         machines = {domain_of(load_row(NodeRow, data).host) for _, data in rows}
         return min(self._most, len(machines | {self._here}))
 
-    def _choose(self, now_ns: int) -> None:
+    def _choose(self, now_ns: int) -> list[Action]:
         """Keep the keepers that live, those in step first; take others for those that do not.
 
-        One whose disk failed a while ago is taken when there is no other.
+        One whose disk failed or hung a while ago is taken when there is no other.
         """
         if self._wanted == 1:
             self._keepers.clear()
-            return
+            return []
         live = {
             state.address.node: domain_of(state.address.host) for state in self._nodes.live(now_ns)
         }
@@ -222,9 +227,19 @@ class Keepers:
             machine = live.get(node, self._here)
             if machine not in (self._here, *chosen) and len(chosen) < LOG_KEEPERS_MAX:
                 chosen[machine] = node
+        given_up = [node for node in self._keepers if node in live.keys() - chosen.values()]
         self._keepers = {
             node: self._keepers.get(node) or Keeper(node, now_ns) for node in chosen.values()
         }
+        others = ", ".join(self._keepers)
+        return [
+            Note(f"{node} is given up as log keeper; those are now {others}") for node in given_up
+        ]
+
+    def _avoid(self, keeper: Keeper, now_ns: int) -> None:
+        """Look at once for another one, and prefer others for a while."""
+        self._broken[keeper.node] = now_ns + KEEPER_BROKEN_NS
+        self._look_due_ns = now_ns
 
     # -- talking
 
@@ -244,8 +259,7 @@ class Keepers:
                         keeper, message.text, now_ns, is_doubtful=is_doubtful
                     )
                 if isinstance(error, StorageFault):
-                    self._broken[keeper.node] = now_ns + KEEPER_BROKEN_NS
-                    self._look_due_ns = now_ns
+                    self._avoid(keeper, now_ns)
                 return self._pause(keeper, message.text, now_ns)
             case Stage.SENDING, LogKept() if of_snapshot:
                 return self._sender.kept(keeper, now_ns)
@@ -323,11 +337,12 @@ class Keepers:
             return self._pause(keeper, f"it has kept {through} and not {piece.through}", now_ns)
         while keeper.in_flight and keeper.in_flight[0].request <= piece.request:
             keeper.in_flight.popleft()
-        keeper.due_ns = now_ns + KEEPER_TRY_NS
+        keeper.due_ns, keeper.silent_tries = now_ns + KEEPER_TRY_NS, 0
         keeper.kept = max(keeper.kept, piece.through)
         notes: list[Action] = []
         if piece.whole and not keeper.in_step:
             keeper.in_step, keeper.pause_ns, keeper.said = True, KEEPER_PAUSE_NS, ""
+            self._broken.pop(keeper.node, None)
             notes.append(Note(f"{keeper.node} keeps the log, up to record {piece.through}"))
         self._agree()
         return notes
@@ -343,6 +358,12 @@ class Keepers:
         keeper.stage, keeper.request = stage, next(self._numbers)
         keeper.due_ns = now_ns + KEEPER_TRY_NS
         return Send(keeper.peer, message, keeper.request)
+
+    def _overdue(self, keeper: Keeper, now_ns: int) -> list[Action]:
+        keeper.silent_tries += 1
+        if keeper.silent_tries >= KEEPER_TRIES_MAX:
+            self._avoid(keeper, now_ns)
+        return self._pause(keeper, "it does not answer", now_ns)
 
     def _pause(self, keeper: Keeper, reason: str, now_ns: int) -> list[Action]:
         """Begin again with this keeper after a while."""

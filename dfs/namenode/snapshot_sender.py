@@ -70,7 +70,7 @@ class SnapshotSender:
         """The keeper has the piece that it was sent."""
         transfer = keeper.transfer
         assert transfer is not None, keeper
-        keeper.due_ns = now_ns + KEEPER_TRY_NS
+        keeper.due_ns, keeper.silent_tries = now_ns + KEEPER_TRY_NS, 0
         if not transfer.confirmed():
             return [transfer.read()]
         keeper.snapshot, keeper.transfer = transfer.index, None

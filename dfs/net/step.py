@@ -32,6 +32,7 @@ read back, then tells what had become durable.
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from typing import Protocol
 
 from dfs.events import Action, Decision, Event, LinkLost, Now
@@ -80,6 +81,9 @@ class JournalCore(Protocol):
 
     def next_deadline(self) -> int | None:
         """When something is due (ns, monotonic)."""
+
+    def remember(self, actions: Sequence[Action], now: Now) -> None:
+        """Keep the notes among these actions, which are not the core's own."""
 
 
 class Attendant(Protocol):
@@ -184,7 +188,7 @@ class JournalStep:
         for attendant in self._attending():
             held += attendant.synced(now)
             if _is_due(attendant.next_deadline(), now):
-                held += attendant.on_deadline(now)
+                held += self._attend(attendant, now)
         if self._keepers is not None and self._withheld:
             held += self._withheld.release(self._keepers.agreed_index, self._keepers.copies)
         if not held and _is_due(self._room_deadline(), now):
@@ -227,6 +231,13 @@ class JournalStep:
     def _attending(self) -> list[Attendant]:
         attending = (self._snapshots, self._keepers)
         return [attendant for attendant in attending if attendant is not None]
+
+    def _attend(self, attendant: Attendant, now: Now) -> list[Action]:
+        """The core remembers who is given up as a keeper; links and snapshots it sees itself."""
+        actions = attendant.on_deadline(now)
+        if attendant is self._keepers:
+            self._core.remember(actions, now)
+        return actions
 
     def _copies(self) -> LogCopies:
         return ALONE if self._keepers is None else self._keepers.copies

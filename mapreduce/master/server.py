@@ -7,8 +7,10 @@ is applied before the other looks; when both are due they take turns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dfs.config.schema import Times
-from dfs.events import Decision, Event, Now, Received
+from dfs.events import Action, Decision, Event, Now, Received
 from dfs.namenode import commands as c
 from dfs.namenode.core import NamespaceCore
 from dfs.namenode.module import Command, View
@@ -16,7 +18,6 @@ from dfs.namenode.nodes import Nodes
 from dfs.namenode.server import Companion, NamenodeCore, NamenodeOptions, serve
 from dfs.namenode.storage import Storage
 from dfs.namenode.table import Table
-from dfs.net.step import JournalCore
 from mapreduce.commands import MODULE
 from mapreduce.master.core import MasterCore
 
@@ -57,7 +58,7 @@ class ComposedCore:
         return self._of_master(self._master.on_deadline(view, now), now)
 
     @staticmethod
-    def _is_due(core: JournalCore, now: Now) -> bool:
+    def _is_due(core: NamespaceCore | MasterCore, now: Now) -> bool:
         deadline = core.next_deadline()
         return deadline is not None and deadline <= now.mono_ns
 
@@ -67,6 +68,10 @@ class ComposedCore:
         if any(_unlinks(command) for command in decision.commands):
             self._namespace.reclaim()
         return decision
+
+    def remember(self, actions: Sequence[Action], now: Now) -> None:
+        """Keep what happened, for those who ask the namespace."""
+        self._namespace.remember(actions, now)
 
     def next_deadline(self) -> int | None:
         """The earlier of both (ns, monotonic)."""

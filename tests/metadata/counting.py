@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from dfs.events import Action, Decision, Event, Note, Now, WorkDone
 from dfs.limits import SECOND_NS
@@ -103,6 +104,7 @@ class ScriptedCore:
 
     deadline_ns: int | None = None
     due: tuple[Command, ...] = ()
+    remembered: list[Action] = field(default_factory=list)
 
     def handle(self, view: View, event: Event, now: Now) -> Decision:
         assert isinstance(event, WorkDone)
@@ -116,6 +118,9 @@ class ScriptedCore:
 
     def next_deadline(self) -> int | None:
         return self.deadline_ns
+
+    def remember(self, actions: Sequence[Action], now: Now) -> None:
+        self.remembered += actions
 
 
 def boot(disk: MemoryDisk, table: Table, core: ScriptedCore | None = None) -> JournalStep:

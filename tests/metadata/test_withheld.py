@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from dfs.errors import NotFound, Unavailable
@@ -124,6 +126,9 @@ def test_the_queue_is_bounded() -> None:
 class Answering:
     """A core that logs a record for each Ping and answers everything."""
 
+    def __init__(self) -> None:
+        self.remembered: list[Action] = []
+
     def handle(self, view: View, event: Event, now: Now) -> Decision:
         if not isinstance(event, Received):
             return Decision(actions=[Note("the core heard of the link")])
@@ -136,6 +141,9 @@ class Answering:
     def next_deadline(self) -> int | None:
         return None
 
+    def remember(self, actions: Sequence[Action], now: Now) -> None:
+        self.remembered += actions
+
 
 class PlayedKeepers:
     """Keepers that agree to what the test says."""
@@ -143,6 +151,7 @@ class PlayedKeepers:
     def __init__(self) -> None:
         self.copies = LogCopies(2, 2)
         self.agreed_index = 0
+        self.due_ns: int | None = None
 
     def takes(self, event: Event) -> bool:
         return isinstance(event, LinkLost)
@@ -154,10 +163,11 @@ class PlayedKeepers:
         return []
 
     def on_deadline(self, now: Now) -> list[Action]:
-        return []
+        self.due_ns = None
+        return [Note("a keeper is given up")]
 
     def next_deadline(self) -> int | None:
-        return None
+        return self.due_ns
 
 
 @pytest.fixture
@@ -166,10 +176,15 @@ def keepers() -> PlayedKeepers:
 
 
 @pytest.fixture
-def step(keepers: PlayedKeepers) -> JournalStep:
+def core() -> Answering:
+    return Answering()
+
+
+@pytest.fixture
+def step(keepers: PlayedKeepers, core: Answering) -> JournalStep:
     disk, table = MemoryDisk(), new_table()
     log = open_journal(disk, table, MODULES, CLUSTER, SEGMENT_BYTES)
-    made = JournalStep(Answering(), MODULES, log, table)
+    made = JournalStep(core, MODULES, log, table)
     made.keep_elsewhere(keepers)
     return made
 
@@ -198,6 +213,15 @@ def test_a_step_answers_questions_while_changes_wait_for_a_machine(
 def test_one_machine_is_enough_again(step: JournalStep, keepers: PlayedKeepers) -> None:
     keepers.copies, keepers.agreed_index = ALONE, 1
     assert step.run([Received(ANNA, Ping())], NOW) == [Reply(ANNA, Ok(1))]
+
+
+def test_the_core_remembers_what_the_keepers_decide_by_themselves(
+    step: JournalStep, keepers: PlayedKeepers, core: Answering
+) -> None:
+    step.run([LinkLost(NODE.peer, 1, "gone")], NOW)
+    keepers.due_ns = NOW.mono_ns
+    step.run([], NOW)
+    assert core.remembered == [Note("a keeper is given up")]
 
 
 def test_a_lost_link_concerns_all(step: JournalStep) -> None:
