@@ -33,9 +33,13 @@ def test_a_backup_wins_against_a_slow_worker(seed: int) -> None:
     backups = [event.attempt for event in events if event.kind == "backup_started"]
     done = [event for event in events if event.kind == "attempt_done"]
     killed = [event for event in events if event.kind == "attempt_killed"]
+    beaten = [event for event in killed if "was faster" in event.text]
+    in_the_way = [event for event in killed if "needs the slot" in event.text]
     assert backups
     assert set(backups) <= {event.attempt for event in done}
-    assert {event.worker for event in killed} == {"worker-2"}
+    assert len(killed) == len(beaten) + len(in_the_way)
+    assert {event.worker for event in beaten} == {"worker-2"}
+    assert all(str(event.attempt).startswith("r-") for event in in_the_way)
     assert len({event.attempt.partition(".")[0] for event in done}) == len(done)
     report = ask(client, WatchJob("@last"), JobNews).report
     assert report.counters["user"] == {"lines": content.count(b"\n") + 1}
