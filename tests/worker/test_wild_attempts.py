@@ -19,7 +19,7 @@ from mapreduce.worker.work import RunAttempt, StopAttempt
 from tests.worker.test_executor import JOB_ID, Bench, failed, processes_of
 
 CODE = """
-import os, subprocess, sys, tempfile, time
+import os, socket, subprocess, sys, tempfile, time
 import mapreduce as mr
 
 class Words(mr.Job):
@@ -64,6 +64,14 @@ class Words(mr.Job):
         import ctypes
         ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
         self.hides_and_exits()
+
+    def babbles(self):
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                socket.socket(fileno=os.dup(int(name))).sendall(b"\\xff" * 64)
+            except OSError:
+                pass  # no socket
+        time.sleep(1000)
 
     def closes(self):
         os.closerange(3, 1000)
@@ -181,6 +189,12 @@ def test_a_worker_ends_daemons_whose_task_is_gone(tmp_path: Path) -> None:
 def test_a_task_that_closes_its_descriptors_is_ended(bench: Bench) -> None:
     text = failed(bench.run(order(bench, "closes")), FailureKind.CRASH).text
     assert text == "m-00000.1 was ended: the connection was closed"
+
+
+def test_a_task_whose_process_says_what_is_no_message_is_ended(bench: Bench) -> None:
+    text = failed(bench.run(order(bench, "babbles")), FailureKind.CRASH).text
+    assert text.startswith("m-00000.1 was ended: a frame of 4294967295 and ")
+    assert "is outside the limits" in text
 
 
 def test_a_silent_task_is_ended_and_says_where_it_was(bench: Bench) -> None:
