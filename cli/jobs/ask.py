@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from mapreduce.wire import (
 )
 
 M = TypeVar("M", bound=Message)
+FOLLOW_PAUSE_S = 1.0
 
 
 def ask(call: Invocation, question: Message, answer: type[M]) -> M:
@@ -51,14 +53,20 @@ def jobs(call: Invocation, ended_too: bool) -> Iterator[JobReport]:
         before = page.jobs[-1].job
 
 
-def events(call: Invocation, job: str, task: str = "", cursor: int = 0) -> Iterator[EventList]:
-    """The pages of a job's events after ``cursor``, up to what there is now; see ListEvents."""
+def events(
+    call: Invocation, job: str, task: str = "", *, follow: bool = False
+) -> Iterator[EventList]:
+    """The pages of a job's events up to what there is now, or (``follow``) until the job ends, with
+    a pause behind each page that has no ``more``; see ListEvents."""
+    cursor = 0
     while True:
         page = ask(call, ListEvents(job, cursor, task), EventList)
         yield page
-        if not page.more:
+        job, cursor = page.job, page.cursor
+        if not page.more and (page.ended or not follow):
             return
-        cursor = page.cursor
+        if not page.more:
+            time.sleep(FOLLOW_PAUSE_S)
 
 
 def tasks(call: Invocation, job: str, kind: TaskKind) -> Iterator[TaskReport]:

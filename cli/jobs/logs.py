@@ -4,7 +4,6 @@ workers."""
 from __future__ import annotations
 
 import sys
-import time
 
 import click
 
@@ -26,7 +25,6 @@ from mapreduce.wire import (
     parse_task,
 )
 
-FOLLOW_PAUSE_S = 1.0
 WORKER_WAIT_NS = 5 * SECOND_NS
 
 
@@ -43,20 +41,17 @@ def command(call: Invocation, job: str, which: str | None, follow: bool) -> None
     """
     task = "" if which is None else parse_task(job, which).task
     reader = _Reader(call)
-    cursor, ended = 0, False
     attempts: dict[AttemptId, str] = {}
-    while True:
-        for page in events(call, job, task, cursor):
-            job, cursor, ended = page.job, page.cursor, page.ended
-            for event in page.events:
-                if event.kind in STARTS:
-                    attempts[parse_task(job, event.attempt)] = event.worker
+    for page in events(call, job, task, follow=follow):
+        job = page.job
+        for event in page.events:
+            if event.kind in STARTS:
+                attempts[parse_task(job, event.attempt)] = event.worker
+        if page.more:
+            continue
         for attempt, worker in attempts.items():
             if which is None or parse_task(job, which).attempt in (0, attempt.attempt):
                 reader.show(attempt, worker)
-        if ended or not follow:
-            break
-        time.sleep(FOLLOW_PAUSE_S)
     reader.finish()
     if which is not None and not reader.asked:
         raise NotFound(f"{job} has started no {which}: 'minimr tasks {job}' shows its tasks")

@@ -6,10 +6,18 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 TYPED_LIMIT_S = 240
 ENDED = "== ended with "
+
+
+def alike(text: str, varying: Iterable[tuple[str, str]]) -> str:
+    """The text without what differs from one run to the next: patterns, and words for them."""
+    for pattern, word in varying:
+        text = re.sub(pattern, word, text, flags=re.MULTILINE)
+    return text.strip()
 
 
 def shown(page: str) -> list[tuple[str, str]]:

@@ -35,15 +35,22 @@ def test_failed_attempts_are_in_the_reports_also_when_the_job_has_ended(stage: S
     assert (task.state, task.attempt, task.failed, task.error) == ("done", 4, 2, "it broke")
 
 
-def test_a_restart_forgives_nobody(stage: Stage) -> None:
+def fail_once_and_restart(stage: Stage, max_attempts: int) -> w.LaunchMap:
+    """The order for the second attempt of a map whose first one failed before the restart."""
     stage.join("w1")
-    stage.submit(maps=1, max_attempts=2)
+    stage.submit(maps=1, max_attempts=max_attempts)
     ((_, order),) = stage.take_orders(*ATTEMPTS)
     stage.fail("w1", order, w.FailureKind.USER, "a")
     stage.restart()
     stage.join("w1")
     stage.advance(5, "w1")
     ((_, order),) = stage.take_orders(w.LaunchMap)
+    assert isinstance(order, w.LaunchMap)
+    return order
+
+
+def test_a_restart_forgives_nobody(stage: Stage) -> None:
+    order = fail_once_and_restart(stage, max_attempts=2)
     stage.fail("w1", order, w.FailureKind.CRASH)
     news = stage.ask(w.WatchJob("@last"), w.JobNews)
     assert news.report.state is w.JobState.FAILED
@@ -52,14 +59,7 @@ def test_a_restart_forgives_nobody(stage: Stage) -> None:
 
 
 def test_the_same_exception_before_and_after_a_restart_fails_the_job(stage: Stage) -> None:
-    stage.join("w1")
-    stage.submit(maps=1, max_attempts=50)
-    ((_, order),) = stage.take_orders(*ATTEMPTS)
-    stage.fail("w1", order, w.FailureKind.USER, "a")
-    stage.restart()
-    stage.join("w1")
-    stage.advance(5, "w1")
-    ((_, order),) = stage.take_orders(w.LaunchMap)
+    order = fail_once_and_restart(stage, max_attempts=50)
     stage.fail("w1", order, w.FailureKind.USER, "a")
     assert stage.report().state is w.JobState.FAILED
 

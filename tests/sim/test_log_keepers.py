@@ -146,7 +146,26 @@ def test_every_keeper_holds_what_was_acknowledged() -> None:
     assert ends[1] == ends[2] > 30
 
 
-class KeeperCrash:
+class PowerLoss:
+    """Whoever is the ``victim`` loses power at the ``last_call`` of a disk, and comes back soon."""
+
+    cluster: StorageCluster
+    victim: Node
+    disk: MemoryDisk
+    last_call: int
+    happened: bool
+
+    def watch(self) -> None:
+        world = self.cluster.world
+        if self.disk.calls.total() < self.last_call:
+            world.after(MS_NS // 10, self.watch)
+            return
+        self.happened = True
+        world.kill(self.victim, power=True)
+        world.after(300 * MS_NS, lambda: world.boot(self.victim))
+
+
+class KeeperCrash(PowerLoss):
     """The only keeper loses power in the ``point``-th call of its disk from now, which fails, or
     (``answer_lost``) just behind it; it comes back soon."""
 
@@ -159,18 +178,10 @@ class KeeperCrash:
         self.disk = self.cluster.disks_of(self.node)[0]
         self.last_call = self.disk.calls.total() + point
         self.happened = False
+        self.victim = self.node
         if not answer_lost:
             self.disk.fail("*", point)
         self.watch()
-
-    def watch(self) -> None:
-        world = self.cluster.world
-        if self.disk.calls.total() < self.last_call:
-            world.after(MS_NS // 10, self.watch)
-            return
-        self.happened = True
-        world.kill(self.node, power=True)
-        world.after(300 * MS_NS, lambda: world.boot(self.node))
 
 
 @pytest.mark.parametrize("answer_lost", [False, True])
@@ -251,7 +262,7 @@ def test_a_damaged_snapshot_is_replaced_though_nothing_can_be_changed_without_it
     assert table.committed_rows() == namenode_disk(cluster).replayed().committed_rows()
 
 
-class JoinBehindCut:
+class JoinBehindCut(PowerLoss):
     """The only keeper begins anew behind a cut; at a ``point`` in the calls of its disk, it or the
     namenode loses power, and is back soon."""
 
@@ -271,15 +282,6 @@ class JoinBehindCut:
         self.happened = False
         world.boot(self.node)
         self.watch()
-
-    def watch(self) -> None:
-        world = self.cluster.world
-        if self.disk.calls.total() < self.last_call:
-            world.after(MS_NS // 10, self.watch)
-            return
-        self.happened = True
-        world.kill(self.victim, power=True)
-        world.after(300 * MS_NS, lambda: world.boot(self.victim))
 
 
 @pytest.mark.parametrize("loses_keeper", [False, True])
