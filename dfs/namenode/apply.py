@@ -171,8 +171,11 @@ def _apply_tree(table: Table, index: int, command: Command) -> None:
             put_number(table, EPOCH, command.epoch)
             begin = get_number(table, NEXT_CHUNK, 1)
             if begin < command.next_chunk:
-                table.put("skipped", number_key(begin), number_key(command.next_chunk))
+                table.put("doubtful", number_key(begin), number_key(command.next_chunk))
             _bump(table, NEXT_CHUNK, command.next_chunk - 1)
+        case c.ChunksDoubted():
+            for begin, end in command.ranges:
+                table.put("doubtful", number_key(begin), number_key(end))
         case _:
             raise AssertionError(f"{command!r} is no command of module dfs")
 
@@ -381,6 +384,7 @@ MODULE = Module(
         c.AppendEnded,
         c.NodeJoined,
         c.EpochRaised,
+        c.ChunksDoubted,
     ),
     tables=TABLES,
     apply=apply,

@@ -22,7 +22,6 @@ from dfs.limits import SECOND_NS
 from dfs.manifest import MANIFEST_MAX_BYTES, Manifest, parse
 from dfs.namenode.apply import MODULE
 from dfs.namenode.command_codec import CommandCodec
-from dfs.namenode.commands import EpochRaised
 from dfs.namenode.folder import claim_namenode_folder
 from dfs.namenode.journal import META
 from dfs.namenode.keys import EPOCH, NEXT_CHUNK, number_of
@@ -30,6 +29,7 @@ from dfs.namenode.lmdb_table import read_row
 from dfs.namenode.log import FOLDER as LOG_FOLDER
 from dfs.namenode.log import Log
 from dfs.namenode.log_recovery import storage_faults
+from dfs.namenode.lost_history import begin_epoch
 from dfs.namenode.snapshot_store import FOLDER as SNAPSHOTS_FOLDER
 from dfs.namenode.snapshot_store import pieces, problem_of_data
 from dfs.namenode.view_copier import LmdbCopier
@@ -127,14 +127,14 @@ def restore(place: Path, cluster: str, source: Path, wall_ns: int) -> Restored:
 
 
 def _begin_log(disk: LocalDisk, manifest: Manifest, data: Path, wall_ns: int) -> None:
-    """A log behind the backup; its first record raises the epoch.
+    """A log behind the backup; its first record raises the epoch and skips chunk ids.
 
     What datanodes have kept of the records that once stood there is of another history, and told
     by its lower epoch. The clock makes a later restore of the same backup higher still.
     """
-    epoch = max(_number(data, EPOCH) + 1, wall_ns // SECOND_NS)
+    raised = begin_epoch(_number(data, EPOCH), _number(data, NEXT_CHUNK), wall_ns)
     log = Log.begin(disk, CommandCodec((MODULE,)), manifest.cluster, manifest.index + 1)
-    log.append([EpochRaised(epoch, _number(data, NEXT_CHUNK))])
+    log.append([raised])
     log.sync()
     log.close()
 

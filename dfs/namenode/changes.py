@@ -9,6 +9,7 @@ several inodes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dfs.errors import BadArgument, Exists, IsADirectory, NotADirectory, NotEmpty, NotFound
 from dfs.limits import REAP_MAX_ROWS
@@ -30,6 +31,7 @@ from dfs.namenode.keys import (
     second_of,
 )
 from dfs.namenode.leases import being_written
+from dfs.namenode.lost_history import may_be_stored
 from dfs.namenode.module import Command
 from dfs.namenode.namespace import (
     Place,
@@ -289,13 +291,20 @@ def _has_entries(table: Table, inode: int) -> bool:
     return next(scan_prefix(table, "entries", number_key(inode), batch=1), None) is not None
 
 
-def reap_slice(table: Table) -> tuple[list[c.Reaped], list[ChunkRow]]:
+class Freed(NamedTuple):
+    """A chunk that no file names any more; ``is_doubted``: a lost history may have it."""
+
+    row: ChunkRow
+    is_doubted: bool
+
+
+def reap_slice(table: Table) -> tuple[list[c.Reaped], list[Freed]]:
     """The next slice of reclaiming unlinked inodes, and the chunks that no file names any more.
 
     At most ``REAP_MAX_ROWS`` rows, so that no step grows long.
     """
     commands: list[c.Reaped] = []
-    freed: list[ChunkRow] = []
+    freed: list[Freed] = []
     budget = REAP_MAX_ROWS
     for key, _ in table.scan("reap", b"\0", REAP_MAX_ROWS):
         if budget <= 0:
@@ -317,5 +326,9 @@ def reap_slice(table: Table) -> tuple[list[c.Reaped], list[ChunkRow]]:
         else:
             starts = tuple(second_of(k) for k, _ in rows)
             commands.append(c.Reaped(inode, starts, (), done))
-            freed += [load_row(ChunkRow, v) for _, v in rows]
+            was_closed = row.name != ""
+            for _, value in rows:
+                chunk = load_row(ChunkRow, value)
+                is_doubted = not was_closed and may_be_stored(table, chunk.chunk)
+                freed.append(Freed(chunk, is_doubted))
     return commands, freed

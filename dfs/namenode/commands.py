@@ -231,13 +231,23 @@ class NodeJoined(Command, frozen=True):
 class EpochRaised(Command, frozen=True):
     """This metadata is older than what the datanodes hold: orders before now are void.
 
-    The chunk ids up to ``next_chunk`` are skipped, which is kept: replicas that have them belong
-    to a later history of this cluster and are never deleted.
+    The chunk ids up to ``next_chunk`` are skipped and doubtful: replicas that have them belong
+    to a lost history of this cluster and are never deleted.
     """
 
     TAG = 31
     epoch: int
     next_chunk: int
+
+
+class ChunksDoubted(Command, frozen=True):
+    """Chunks that no file has any more may belong to a file of a lost history.
+
+    ``ranges``: the first id and the one behind the last. Their replicas are never deleted.
+    """
+
+    TAG = 150
+    ranges: tuple[tuple[int, int], ...]
 
 
 DfsCommand: TypeAlias = (
@@ -260,4 +270,5 @@ DfsCommand: TypeAlias = (
     | AppendEnded
     | NodeJoined
     | EpochRaised
+    | ChunksDoubted
 )

@@ -38,6 +38,7 @@ from dfs.namenode.changes import reap_slice
 from dfs.namenode.diary import Diary
 from dfs.namenode.keys import EPOCH, ROOT, get_number, number_key
 from dfs.namenode.leases import end_lease, held_lease
+from dfs.namenode.lost_history import doubt, newer_epoch
 from dfs.namenode.module import Command, Module, View
 from dfs.namenode.namespace import lease_row
 from dfs.namenode.nodes import Introduction, Nodes
@@ -246,24 +247,25 @@ class NamespaceCore:
         if isinstance(change, m.Create | Append):
             self._sessions.check_room(change.session)
         outcome = writing.decide(view.table, cluster, change, origin.peer, now)
-        self._follow(view.table, change, outcome)
+        doubted = self._follow(view.table, change, outcome)
         answer = encode(outcome.answer)[0]
         answered = c.Answered(change.session, change.sequence, change.ack_below, answer)
-        return _reply(origin, outcome.answer, [*outcome.commands, answered])
+        return _reply(origin, outcome.answer, [*outcome.commands, *doubted, answered])
 
-    def _follow(self, table: Table, change: m.Change, outcome: writing.Outcome) -> None:
-        """Bring the soft state in line with a change that was just decided."""
+    def _follow(self, table: Table, change: m.Change, outcome: writing.Outcome) -> list[Command]:
+        """Bring the soft state in line with a change, and doubt the chunk that it gives up."""
+        doubted: list[Command] = []
         match change:
             case m.Create() | Append():
                 self._sessions.hold(change.session, outcome.inode)
             case m.CloseFile():
                 self._sessions.release(change.session, change.inode)
+                if change.sealed is None:
+                    doubted = self._replication.given_up(table, change.inode)
             case m.AbandonFile() if outcome.inode:
-                self._drop_unfinished(table, change.session, change.inode)
-            case m.AddChunk() if change.abandoned:
-                lease = lease_row(table, change.inode)
-                if lease is not None and lease.chunk == change.abandoned:
-                    self._replication.unwanted(lease.chunk, lease.generation, lease.targets)
+                doubted = self._drop_unfinished(table, change.session, change.inode)
+            case m.AddChunk() if change.sealed is None:
+                doubted = self._replication.given_up(table, change.inode)
             case _:
                 pass
         sealing = m.AddChunk | SyncFile | m.CloseFile
@@ -275,21 +277,19 @@ class NamespaceCore:
             for x in outcome.commands
         )
         self._reaping = self._reaping or replaced
+        return doubted
 
-    def _drop_unfinished(self, table: Table, session: int, inode: int) -> None:
-        lease = lease_row(table, inode)
-        assert lease is not None, f"file {inode} under construction has no lease"
+    def _drop_unfinished(self, table: Table, session: int, inode: int) -> list[Command]:
         self._sessions.release(session, inode)
         self._reaping = True
-        if lease.chunk:
-            self._replication.unwanted(lease.chunk, lease.generation, lease.targets)
+        return self._replication.given_up(table, inode)
 
     def _end_session(self, table: Table, session: int, now: Now) -> list[Command]:
         if not self._sessions.is_open(session):
             return []
         commands: list[Command] = []
         for inode in self._sessions.end(session):
-            self._drop_unfinished(table, session, inode)
+            commands += self._drop_unfinished(table, session, inode)
             commands.append(end_lease(table, inode, now))
         return [*commands, c.SessionEnded(session)]
 
@@ -301,7 +301,7 @@ class NamespaceCore:
         if not word.endpoints:
             raise Refused(f"{name} named no endpoint at which it can be reached")
         epoch = self._epoch(view.table)
-        raised = self._replication.epoch_for(view.table, word, epoch)
+        raised = newer_epoch(view.table, word, now)
         if raised is not None:
             commands.append(raised)
             epoch = raised.epoch
@@ -347,7 +347,7 @@ class NamespaceCore:
 
     def _expire(self, table: Table, decision: Decision, now: Now) -> None:
         for session, inode in self._sessions.expired_leases(now.mono_ns):
-            self._drop_unfinished(table, session, inode)
+            decision.commands += self._drop_unfinished(table, session, inode)
             decision.commands.append(end_lease(table, inode, now))
             text = f"lease on file {inode} ended: session {session} was silent for too long"
             decision.actions.append(Note(text))
@@ -359,11 +359,12 @@ class NamespaceCore:
         for reaped in commands:
             lease = lease_row(table, reaped.inode) if reaped.done else None
             if lease is not None:  # it was removed while it was appended to
-                self._drop_unfinished(table, lease.session, reaped.inode)
+                decision.commands += self._drop_unfinished(table, lease.session, reaped.inode)
         self._reaping = bool(commands)
         decision.commands += commands
+        decision.commands += doubt(chunk.row.chunk for chunk in freed if chunk.is_doubted)
         for chunk in freed:
-            self._replication.freed(chunk)
+            self._replication.freed(*chunk)
 
     def next_deadline(self) -> int | None:
         """When ``on_deadline`` has something to do (ns, monotonic)."""

@@ -336,14 +336,14 @@ def check_node(rows: Rows, key: bytes, value: bytes) -> Found:
     yield from ()
 
 
-def check_skipped(rows: Rows, key: bytes, value: bytes) -> Found:
-    """Chunk ids that were skipped because another history may have given them out."""
-    begin, end = _number("skipped", key), _number("skipped", value)
+def check_doubtful(rows: Rows, key: bytes, value: bytes) -> Found:
+    """Chunk ids that a lost history may have used."""
+    begin, end = _number("doubtful", key), _number("doubtful", value)
     if not begin < end <= rows.counter(NEXT_CHUNK):
-        yield 32, f"chunk ids {begin} to {end} cannot have been skipped"
+        yield 32, f"chunk ids {begin} to {end} cannot be doubtful"
     last = rows.before("owners", value)
     if last is not None and last[0] >= key:
-        yield 32, f"a file has a chunk between {begin} and {end}, which were skipped"
+        yield 32, f"a file has a chunk between {begin} and {end}, which are doubtful"
 
 
 def check_meta(rows: Rows, key: bytes, value: bytes) -> Found:
@@ -368,6 +368,6 @@ CHECKS: dict[str, RowCheck] = {
     "sessions": check_session,
     "reap": check_reap,
     "nodes": check_node,
-    "skipped": check_skipped,
+    "doubtful": check_doubtful,
     "meta": check_meta,
 }

@@ -18,8 +18,8 @@ sessions    session u64                SessionRow
 sessions    session u64, sequence u64  the answer to one change, as wire bytes
 reap        inode u64                  empty: unlinked, to be reclaimed in slices
 nodes       node id                    NodeRow
-skipped     chunk u64                  chunk u64: ids from the first to below the second were
-                                       skipped, others may have handed them out
+doubtful    chunk u64                  chunk u64: a lost history may have used the ids from the
+                                       first to below the second (``lost_history``)
 meta        name                       one integer or text each
 ==========  =========================  ===========================================
 
@@ -46,7 +46,7 @@ TABLES = (
     "sessions",
     "reap",
     "nodes",
-    "skipped",
+    "doubtful",
     "meta",
 )
 ROOT = 1

@@ -8,7 +8,7 @@ Two kinds of deletion meet here. A replica that no file will ever name again *wa
 until its node confirms that it is gone, however long the node is away. A surplus
 replica is *leaving* from the moment the order is sent and counts nowhere until the
 answer comes; without one nobody knows, so it is not sent again but decided anew, once the
-node is in step.
+node is in step. What is to be set *aside* waits like the former, in a queue of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import islice
 
-from dfs.events import Action, Peer, Role, Send
+from dfs.events import Action, Note, Peer, Role, Send
 from dfs.limits import (
     CHECK_DEADLINE_NS,
     DELETE_MAX_REPLICAS,
@@ -60,6 +60,7 @@ class Orders:
     _waiting: dict[str, dict[Held, ReplicaId]] = field(default_factory=dict)
     _surplus: dict[str, dict[Held, ReplicaId]] = field(default_factory=dict)
     _leaving: dict[str, dict[Held, None]] = field(default_factory=dict)
+    _aside: dict[str, dict[Held, ReplicaId]] = field(default_factory=dict)
     _next: int = 1
 
     # -- sending and hearing
@@ -107,15 +108,33 @@ class Orders:
         """How many copies are on their way."""
         return sum(1 for o in self._sent.values() if isinstance(o.message, CopyReplica))
 
+    # -- setting aside
+
+    def want_aside(self, node: str, replica: ReplicaId) -> bool:
+        """A replica that people may still want; False when too many wait already."""
+        return _put(self._aside.setdefault(node, {}), replica)
+
+    def send_aside(self, nodes: list[str], epoch: int, now_ns: int) -> list[Action]:
+        """One batch to be set aside for each of these nodes that has none on its way."""
+        actions: list[Action] = []
+        for node in nodes:
+            batch = tuple(islice(self._aside.get(node, {}).values(), DELETE_MAX_REPLICAS))
+            if not batch or self.in_flight(node, QuarantineReplicas):
+                continue
+            actions.append(self.send(node, QuarantineReplicas(epoch, batch), now_ns))
+            text = f"{counted(len(batch), 'replica')} of a lost history on {node}: set aside"
+            actions.append(Note(text))
+        return actions
+
+    def set_aside(self, node: str, replicas: tuple[ReplicaId, ...]) -> None:
+        """A node confirmed that it set replicas aside."""
+        _take(self._aside, node, replicas)
+
     # -- deletions
 
     def want_deleted(self, node: str, replica: ReplicaId) -> bool:
         """A replica that no file needs any more; False when too many wait already."""
-        waiting = self._waiting.setdefault(node, {})
-        if len(waiting) >= DELETIONS_WAITING_MAX_PER_NODE:
-            return False
-        waiting[Held(replica.chunk, replica.generation)] = replica
-        return True
+        return _put(self._waiting.setdefault(node, {}), replica)
 
     def may_drop(self, node: str) -> bool:
         """May a surplus replica of this node go into the next order?"""
@@ -156,11 +175,7 @@ class Orders:
 
     def deleted(self, node: str, replicas: tuple[ReplicaId, ...]) -> None:
         """A node confirmed deletions."""
-        waiting = self._waiting.get(node, {})
-        for replica in replicas:
-            waiting.pop(Held(replica.chunk, replica.generation), None)
-        if not waiting:
-            self._waiting.pop(node, None)
+        _take(self._waiting, node, replicas)
 
     @property
     def deletions(self) -> int:
@@ -177,3 +192,20 @@ class Orders:
     def next_deadline(self) -> int | None:
         """When the next order is given up."""
         return min((o.deadline_ns for o in self._sent.values()), default=None)
+
+
+def _put(waiting: dict[Held, ReplicaId], replica: ReplicaId) -> bool:
+    if len(waiting) >= DELETIONS_WAITING_MAX_PER_NODE:
+        return False
+    waiting[Held(replica.chunk, replica.generation)] = replica
+    return True
+
+
+def _take(
+    queues: dict[str, dict[Held, ReplicaId]], node: str, replicas: tuple[ReplicaId, ...]
+) -> None:
+    waiting = queues.get(node, {})
+    for replica in replicas:
+        waiting.pop(Held(replica.chunk, replica.generation), None)
+    if not waiting:
+        queues.pop(node, None)

@@ -6,9 +6,8 @@ numbers; what the pass before has remembered as well is deleted. So an orphan wa
 ``ORPHAN_KEEP_NS`` under this very namenode before it goes: a restart begins anew.
 
 A replica is no orphan while a lease has its chunk, or when its id was not handed out yet.
-Ids that only a later history handed out (table ``skipped``: the metadata was restored from
-an older copy) may belong to files that people still want: their nodes are ordered to
-set them aside, for good, and nothing is deleted.
+A chunk that a lost history may have (``dfs.namenode.lost_history``) may belong to a file that
+people still want: its nodes are ordered to set it aside, for good, and nothing is deleted.
 
 The leases are read before the walk. That is enough: an id is allocated once, so no lease
 that begins later can get one that was without an owner a day ago.
@@ -34,8 +33,8 @@ from dfs.namenode.keys import (
     get_number,
     load_row,
     number_key,
-    number_of,
 )
+from dfs.namenode.lost_history import is_doubtful
 from dfs.namenode.nodes import NodeState
 from dfs.namenode.sorted_ids import SortedIds
 from dfs.namenode.table import Table
@@ -49,7 +48,7 @@ class Findings:
 
     node: str = ""
     old: list[Held] = field(default_factory=list)
-    skipped: list[Held] = field(default_factory=list)
+    doubtful: list[Held] = field(default_factory=list)
 
 
 class Orphans:
@@ -59,7 +58,6 @@ class Orphans:
         self._next_ns = begin_ns
         self._lease_cursor: bytes | None = None
         self._leased: set[int] = set()
-        self._skipped: list[tuple[int, int]] = []
         self._nodes: deque[str] = deque()
         self._next_chunk = 0
         self._known: dict[str, SortedIds] = {}
@@ -91,7 +89,6 @@ class Orphans:
         self._is_walking = True
         self._nodes, self._next_chunk = deque(node.name for node in nodes), 0
         self._lease_cursor, self._leased = b"\0", set()
-        self._skipped = skipped_ranges(table)
 
     def _read_leases(self, table: Table, cursor: bytes) -> None:
         rows = table.scan("leases", cursor, SWEEP_MAX_ROWS)
@@ -110,8 +107,8 @@ class Orphans:
                 continue
             if table.get("owners", number_key(held.chunk)) is not None:
                 continue
-            if any(begin <= held.chunk < end for begin, end in self._skipped):
-                findings.skipped.append(held)
+            if is_doubtful(table, held.chunk):
+                findings.doubtful.append(held)
             elif held.chunk in known:
                 findings.old.append(held)
             elif len(found) < ORPHANS_REMEMBERED_PER_NODE:
@@ -152,9 +149,3 @@ class Orphans:
     def next_deadline(self) -> int:
         """When the next slice is due."""
         return self._next_ns
-
-
-def skipped_ranges(table: Table) -> list[tuple[int, int]]:
-    """Ranges (begin, end) of chunk ids that this metadata never handed out, and others may."""
-    rows = table.scan("skipped", b"\0", SWEEP_MAX_ROWS)
-    return [(number_of(key), number_of(value)) for key, value in rows]

@@ -22,13 +22,13 @@ from dfs.disk import Disk, LocalDisk
 from dfs.endpoints import NAMENODE_ID, bind_endpoints
 from dfs.errors import ConfigError, DfsError, StorageFault
 from dfs.events import Peer, Role
-from dfs.namenode import commands as c
 from dfs.namenode.copy_writer import CopyWriter
 from dfs.namenode.folder import claim_namenode_folder
 from dfs.namenode.journal import apply_table, open_journal, put_applied_index, table_names
 from dfs.namenode.keys import EPOCH, NEXT_CHUNK, InodeRow, get_number, load_row
 from dfs.namenode.lmdb_table import LmdbTable
 from dfs.namenode.log import Log
+from dfs.namenode.lost_history import begin_epoch
 from dfs.namenode.module import Command, Module
 from dfs.namenode.rebuilder import Outcome, Rebuilder, Wanted
 from dfs.namenode.salvage import Defaults, Salvage
@@ -171,8 +171,9 @@ class _Journal:
 def _rebuilt(options: RebuildOptions, journal: _Journal, outcome: Outcome) -> str:
     if outcome.kept is not None:
         table = journal.table
-        epoch = max(outcome.epoch, get_number(table, EPOCH, 1)) + 1
-        journal.add([c.EpochRaised(epoch, get_number(table, NEXT_CHUNK, 1))])
+        epoch = max(outcome.epoch, get_number(table, EPOCH, 1))
+        next_chunk = get_number(table, NEXT_CHUNK, 1)
+        journal.add([begin_epoch(epoch, next_chunk, read_clock().wall_ns)])
         journal.commit()
         files = sum(
             not load_row(InodeRow, row).is_dir for _, row in scan_prefix(table, "inodes", b"")

@@ -16,7 +16,10 @@ from dfs.events import Action, Hangup, Note, Now, Peer, Received, Reply, Role
 from dfs.limits import SECOND_NS, SWEEP_MAX_ROWS
 from dfs.namenode import commands as c
 from dfs.namenode.held import HeldReplicas
-from dfs.namenode.keys import NEXT_CHUNK, ChunkRow, NodeRow, get_number, get_row
+from dfs.namenode.keys import ChunkRow, NodeRow, get_row
+from dfs.namenode.lost_history import doubt, may_be_stored
+from dfs.namenode.module import Command
+from dfs.namenode.namespace import lease_row
 from dfs.namenode.nodes import Nodes, NodeState
 from dfs.namenode.orders import Order, Orders
 from dfs.namenode.orphans import Orphans
@@ -26,13 +29,9 @@ from dfs.namenode.safemode import SafeMode
 from dfs.namenode.standing import find_chunk
 from dfs.namenode.sweep import Sweep
 from dfs.namenode.table import Table
-from dfs.quantities import counted
 from dfs.wire import namespace as m
 from dfs.wire import node as n
 from dfs.wire.common import Failed, Ok
-
-ID_JUMP = 1 << 32
-"""How far chunk ids jump when the metadata is older than the datanodes' content."""
 
 _NAMED_MAX = 10
 
@@ -143,22 +142,43 @@ class Replication:
 
     # -- what nobody needs any more
 
-    def freed(self, chunk: ChunkRow) -> None:
+    def freed(self, chunk: ChunkRow, is_doubted: bool) -> None:
         """A chunk that no file names any more, all its generations."""
         self._repair.forget(chunk.chunk)
         self._sweep.chunks -= 1
+        if is_doubted:
+            self.doubted(chunk.chunk)
+            return
         for node in self._nodes.all():
             for generation in node.replicas.generations(chunk.chunk):
                 replica = n.ReplicaId(chunk.chunk, generation, chunk.length)
                 self._orders.want_deleted(node.name, replica)
         self._due = True
 
-    def unwanted(self, chunk: int, generation: int, targets: tuple[str, ...]) -> None:
-        """An allocated chunk that will never be committed; some targets may have sealed it."""
-        self._reports.give_up(chunk)
-        for node in targets:
-            self._orders.want_deleted(node, n.ReplicaId(chunk, generation, 0))
+    def doubted(self, chunk: int) -> None:
+        """A chunk that a lost history may have; a replica that is sealed later is told of."""
+        for node in self._nodes.all():
+            for generation in node.replicas.generations(chunk):
+                self._orders.want_aside(node.name, n.ReplicaId(chunk, generation, 0))
         self._due = True
+
+    def given_up(self, table: Table, inode: int) -> list[Command]:
+        """The chunk that a lease has allocated, if any, will never be committed.
+
+        Some of its targets may have sealed it. Returns what is to be logged if it is doubtful.
+        """
+        lease = lease_row(table, inode)
+        assert lease is not None, f"file {inode} under construction has no lease"
+        if not lease.chunk:
+            return []
+        if may_be_stored(table, lease.chunk):
+            self.doubted(lease.chunk)
+            return doubt([lease.chunk])
+        self._reports.give_up(lease.chunk)
+        for node in lease.targets:
+            self._orders.want_deleted(node, n.ReplicaId(lease.chunk, lease.generation, 0))
+        self._due = True
+        return []
 
     # -- orders
 
@@ -180,6 +200,8 @@ class Replication:
                 for replica in order.message.replicas:
                     self._nodes.drop_replica(name, replica.chunk, replica.generation)
                     self._reports.look_soon(replica.chunk)
+            case n.QuarantineReplicas():
+                self._orders.set_aside(name, order.message.replicas)
             case n.CopyReplica():
                 copy = order.message
                 self._nodes.add_replica(name, copy.chunk, copy.generation)
@@ -220,15 +242,6 @@ class Replication:
         return actions
 
     # -- registration
-
-    def epoch_for(self, table: Table, word: n.Register, epoch: int) -> c.EpochRaised | None:
-        """The new epoch, if this node knows more than the table does."""
-        next_chunk = get_number(table, NEXT_CHUNK, 1)
-        if word.highest_chunk < next_chunk and word.epoch <= epoch:
-            return None
-        return c.EpochRaised(
-            max(epoch, word.epoch) + 1, max(next_chunk, word.highest_chunk + 1) + ID_JUMP
-        )
 
     def is_recorded(self, table: Table, joined: c.NodeJoined) -> bool:
         """Does the table know this node, with this host and rack?"""
@@ -326,35 +339,31 @@ class Replication:
         return actions
 
     def _send_deletions(self, table: Table, epoch: int, now_ns: int) -> list[Action]:
-        actions = self._look_for_orphans(table, epoch, now_ns)
+        self._look_for_orphans(table, now_ns)
         self._repair.trim(table, now_ns)
         live = [s.name for s in self._nodes.live(now_ns)]
-        return actions + self._orders.send_deletes(live, epoch, now_ns)
+        aside = self._orders.send_aside(live, epoch, now_ns)
+        return aside + self._orders.send_deletes(live, epoch, now_ns)
 
-    def _look_for_orphans(self, table: Table, epoch: int, now_ns: int) -> list[Action]:
+    def _look_for_orphans(self, table: Table, now_ns: int) -> None:
         orphans = self._orphans
         if not orphans.is_due(now_ns):
-            return []
+            return
         present = [s for s in self._nodes.live(now_ns) if s.in_step]
         name = orphans.prepare(table, present if len(present) == self._nodes.up else [], now_ns)
         node = self._nodes.get(name) if name else None
         if node is None:
-            return []
+            return
         if not (node.in_step and self._nodes.is_live(node, now_ns)):
             orphans.skip_node(now_ns)
-            return []
-        if not self._orders.is_idle(node.name):
+        elif not self._orders.is_idle(node.name):
             orphans.wait(now_ns)
-            return []
-        found = orphans.look(table, node, now_ns)
-        for held in found.old:
-            self._orders.want_deleted(node.name, n.ReplicaId(*held, 0))
-        if not found.skipped:
-            return []
-        strangers = tuple(n.ReplicaId(*held, 0) for held in found.skipped)
-        order = n.QuarantineReplicas(epoch, strangers)
-        text = f"{counted(len(strangers), 'replica')} of a later history on {node.name}: set aside"
-        return [self._orders.send(node.name, order, now_ns), Note(text)]
+        else:
+            found = orphans.look(table, node, now_ns)
+            for held in found.old:
+                self._orders.want_deleted(node.name, n.ReplicaId(*held, 0))
+            for held in found.doubtful:
+                self._orders.want_aside(node.name, n.ReplicaId(*held, 0))
 
     def next_deadline(self) -> int | None:
         """When there is something to do."""

@@ -3,8 +3,9 @@
 A node's own word on a replica is checked against the table as far as it goes: a digest that
 is not the chunk's does not count, is noted, and the node is told to look. Where the chunk
 is not committed yet, the digest waits for the commit. A chunk that was *given up* will never be
-committed: a writer that had been stopped may still make a replica of it, which is deleted. Every
-chunk that is spoken of is *fresh*: it is to be judged at the next occasion.
+committed: a writer that had been stopped may still make a replica of it, which is deleted, or set
+aside if a lost history may have the chunk. Every chunk that is spoken of is *fresh*: it is to
+be judged at the next occasion.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dfs.events import Action, Note, Payload
 from dfs.limits import GIVEN_UP_MAX_CHUNKS, NEWS_WAITING_MAX_CHUNKS
 from dfs.namenode.held import Held
 from dfs.namenode.keys import EPOCH, ChunkRow, get_number
+from dfs.namenode.lost_history import is_doubtful
 from dfs.namenode.nodes import Nodes, NodeState
 from dfs.namenode.orders import Orders
 from dfs.namenode.standing import find_chunk
@@ -96,7 +98,9 @@ class Reports:
     ) -> list[Action]:
         held = Held(stored.replica.chunk, stored.replica.generation)
         self.look_soon(held.chunk)
-        if held.chunk in self._given_up:
+        if is_doubtful(table, held.chunk):
+            self._orders.want_aside(node.name, stored.replica)
+        elif held.chunk in self._given_up:
             self._orders.want_deleted(node.name, stored.replica)
         chunk = find_chunk(table, held.chunk)
         if chunk is None or chunk.row.generation != held.generation:

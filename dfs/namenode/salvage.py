@@ -25,6 +25,7 @@ from dfs.limits import NAME_MAX_BYTES
 from dfs.namenode import commands as c
 from dfs.namenode.changes import FILE_MODE
 from dfs.namenode.keys import ROOT
+from dfs.namenode.lost_history import begin_epoch
 from dfs.namenode.module import Command
 from dfs.paths import split_path
 from dfs.wire.keeper import FoundChunk
@@ -32,8 +33,6 @@ from dfs.wire.keeper import FoundChunk
 LOST_FOUND = "lost+found"
 DIRECTORY_MODE = 0o755
 CHUNKS_PER_RECORD = 1000
-ID_JUMP = 1 << 32
-"""How far ids jump above all that were seen: a node that is away may hold higher ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Salvage:
         yield [c.Formatted(owner, wall_ns)]
         for file in (*self.files, *self.broken):
             yield from self._records_of(file)
-        yield [c.EpochRaised(epoch + 1, self._highest_chunk + 1 + ID_JUMP)]
+        yield [begin_epoch(epoch, self._highest_chunk + 1, wall_ns)]
 
     # -- which files there are
 

@@ -145,7 +145,7 @@ def chunk_twice(v: Victim) -> None:
 
 
 def stray_owner(v: Victim) -> None:
-    v.drop("skipped", first_key("skipped")(v))
+    v.drop("doubtful", first_key("doubtful")(v))
     put_row(v.table, "owners", number_key(2**20), OwnerRow(v.inode("/d/big"), 5))
 
 
@@ -174,7 +174,7 @@ def long_chunk(v: Victim) -> None:
 
 def low_counter(v: Victim) -> None:
     v.edit_lease(chunk=0, generation=0, start=0, targets=())
-    v.drop("skipped", first_key("skipped")(v))
+    v.drop("doubtful", first_key("doubtful")(v))
     put_number(v.table, NEXT_CHUNK, 4)
 
 
@@ -245,11 +245,11 @@ DAMAGES: list[tuple[int, str, Callable[[Victim], object]]] = [
     (30, "the counter of inodes", lambda v: put_number(v.table, NEXT_INODE, v.new)),
     (30, "the counter of chunks", low_counter),
     (30, "the epoch", lambda v: v.drop("meta", EPOCH)),
-    (32, "ids that were not skipped", lambda v: v.table.put("skipped", number_key(1), b"\0" * 8)),
+    (32, "ids beyond the counter", lambda v: v.table.put("doubtful", number_key(1), b"\0" * 8)),
     (
         32,
-        "a chunk of another history",
-        lambda v: v.table.put("skipped", number_key(1), number_key(2)),
+        "a chunk that a file has",
+        lambda v: v.table.put("doubtful", number_key(1), number_key(2)),
     ),
     (31, "a record to come", lambda v: v.edit_inode("/d/empty", born=10**6)),
     (31, "applied too far", lambda v: put_number(v.table, APPLIED_INDEX, 10**6)),

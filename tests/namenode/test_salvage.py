@@ -46,7 +46,7 @@ def test_a_file_that_is_covered_has_its_path_size_and_chunks() -> None:
 
 def test_ids_and_epoch_are_above_everything_seen() -> None:
     table = made_of(chunk(77, 5, 0), epoch=9)
-    assert get_number(table, EPOCH, 1) == 10
+    assert get_number(table, EPOCH, 1) >= 10
     assert get_number(table, NEXT_CHUNK, 1) > 77 + (1 << 31)
     assert stat(table, "/a").inode == 5
     assert get_number(table, b"next_inode", 1) > 5
