@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfs.limits import MS_NS, SECOND_NS
+from dfs.limits import FRAME_BYTES, MS_NS, SECOND_NS
 
 # Jobs.
 JOBS_ACTIVE_MAX = 1000
@@ -35,6 +35,14 @@ TASK_START_NS = 60 * SECOND_NS
 TASK_DEATH_NS = 10 * SECOND_NS
 ATTEMPT_STOP_NS = 30 * SECOND_NS
 SCRATCH_PIECE_NS = 30 * SECOND_NS
+
+# The shuffle.
+FETCHES_MAX = 5
+RUNS_PER_FETCH_MAX = 100
+FETCH_MAX_BYTES = FRAME_BYTES
+FETCH_READ_NS = 500 * MS_NS
+"""For so long a holder reads for one fetch; what it has by then is the answer."""
+FETCHES_SERVED_MAX = 256
 
 # The scheduler.
 WORKERS_MAX = 10_000

@@ -154,8 +154,7 @@ class LocalStep:
             folder = self._tools.attempts / f"{task.step}-{AttemptId.of(task)}"
             storage = LocalStorage(inputs, self._parts)
             attempt = AttemptRun(order, folder, storage, self._tools.watch)
-            for run, place in segments.items():
-                attempt.segments.lies_at(run, place)
+            attempt.segments.lie_at(segments)
             self._running[threads.submit(self._carry_out, attempt, storage)] = attempt
 
     def _carry_out(self, attempt: AttemptRun, storage: LocalStorage) -> Report:

@@ -44,28 +44,29 @@ from mapreduce.wire import (
     AttemptSucceeded,
     FailureKind,
     RunHeld,
+    SegmentPiece,
 )
 from mapreduce.worker.core import WorkerCore
 from mapreduce.worker.master_link import WorkerSettings
 from mapreduce.worker.reports import leaves_run, success_of
 from mapreduce.worker.serving import replication_of
 from mapreduce.worker.work import (
-    RUN_PIECE_BYTES,
     DropJob,
     DropRun,
     FindHeldRuns,
     ReadLog,
-    ReadRun,
+    ReadRuns,
     RunAttempt,
-    RunPiece,
+    RunPack,
     SampleAttempts,
     StopAttempt,
-    StoreSegment,
+    StoreSegments,
     WorkerTask,
 )
 
 TASK_MAX_NS = 2000 * MS_NS
 SEGMENTS_LOOK_NS = 10 * MS_NS
+ANSWER_BYTES = 4 << 10
 TURN_NS = 10 * MS_NS
 """How often a process that parts is asked whether it has."""
 
@@ -205,9 +206,9 @@ class WorkerMachine:
                 return tuple(RunHeld(run, len(data)) for run, data in self.runs.items())
             case SampleAttempts():
                 return tuple(AttemptProgress(attempt, 0, 0.5) for attempt in self._running)
-            case StoreSegment():
+            case StoreSegments():
                 self._store(work)
-            case ReadRun():
+            case ReadRuns():
                 return self._read(work)
             case ReadLog():
                 raise NotFound(f"{work.attempt} prints nothing here")
@@ -222,29 +223,46 @@ class WorkerMachine:
                 raise AssertionError("attempts are begun by the step")
         return None
 
-    def _store(self, piece: StoreSegment) -> None:
-        running = self._running.get(piece.attempt)
+    def _store(self, brought: StoreSegments) -> None:
+        running = self._running.get(brought.attempt)
         if running is None:
-            raise NotFound(f"{piece.attempt} is not running")
-        index = piece.run.index
-        if piece.offset == 0:
-            running.arriving[index] = bytearray()
-        data = running.arriving[index]
-        if len(data) != piece.offset or xxh3_64_intdigest(piece.payload) != piece.check:
-            raise RunCorrupt("a piece is missing or damaged", index)
-        data += piece.payload
-        if len(data) == piece.size_bytes:
-            running.segments[index] = bytes(data)
+            raise NotFound(f"{brought.attempt} is not running")
+        if xxh3_64_intdigest(brought.payload) != brought.check:
+            raise RunCorrupt("a piece is damaged", brought.runs[0].index)
+        payload = io.BytesIO(brought.payload)
+        offset = brought.offset
+        for piece in brought.pieces:
+            data = bytearray() if offset == 0 else running.arriving[piece.map]
+            if len(data) != offset:
+                raise RunCorrupt("a piece is missing", piece.map)
+            running.arriving[piece.map] = data + payload.read(piece.piece_bytes)
+            if offset + piece.piece_bytes == piece.size_bytes:
+                if piece.map in running.segments:
+                    self._world.fail(f"{brought.attempt} fetched map {piece.map} twice")
+                running.segments[piece.map] = bytes(running.arriving.pop(piece.map))
+            offset = 0
 
-    def _read(self, work: ReadRun) -> RunPiece:
-        run = self.runs.get(work.run)
-        if run is None:
-            raise RunCorrupt(f"the run of {work.run} is gone", work.run.index)
-        entry = read_entry(io.BytesIO(run), work.partition)
-        start = entry.offset + work.offset
-        length = min(RUN_PIECE_BYTES, entry.size_bytes - work.offset)
-        payload = run[start : start + length]
-        return RunPiece(payload, entry.size_bytes, entry.records, xxh3_64_intdigest(payload))
+    def _read(self, work: ReadRuns) -> RunPack:
+        """Whole segments or one piece, in answers so small that both are common."""
+        pieces: list[SegmentPiece] = []
+        packed = b""
+        unreadable = {}
+        offset = work.offset
+        for run in work.runs:
+            content = self.runs.get(run)
+            if content is None:
+                unreadable[run] = "it is gone"
+            else:
+                entry = read_entry(io.BytesIO(content), work.partition)
+                segment = content[entry.offset : entry.offset + entry.size_bytes][offset:]
+                if pieces and len(packed) + len(segment) > ANSWER_BYTES:
+                    break
+                pieces.append(
+                    SegmentPiece(run.index, len(segment[:ANSWER_BYTES]), entry.size_bytes)
+                )
+                packed += segment[:ANSWER_BYTES]
+            offset = 0
+        return RunPack(tuple(pieces), unreadable, xxh3_64_intdigest(packed), packed)
 
     def _stop(self, attempt: AttemptId) -> None:
         running = self._running.get(attempt)

@@ -214,29 +214,47 @@ class RunLocations(Message, frozen=True):
     next: int
 
 
-@message(1100)
-class FetchRun(Message, frozen=True):
-    """One partition of one map's run file, from byte ``offset`` of the partition on.
+class RunAsked(msgspec.Struct, frozen=True, array_like=True):
+    """The run of a map, known by the attempt that wrote it."""
 
-    Sent by: worker. Answered by: RunData, NotFound (no such run), Corrupt.
+    map: int
+    attempt: int
+
+
+@message(1102)
+class FetchRuns(Message, frozen=True):
+    """One partition of the runs of many maps, at most 100; of the first from byte ``offset`` on.
+
+    Sent by: worker. Answered by: RunsData, BadArgument, Unavailable (busy).
     """
 
-    map: AttemptId
+    job: str
+    step: int
     partition: int
+    runs: tuple[RunAsked, ...]
     offset: int = 0
 
 
-@message(1101)
-class RunData(Message, frozen=True):
-    """The payload holds the bytes from ``offset`` on, at most a frame.
+class SegmentPiece(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes of a map's partition; ``size_bytes`` is that of the whole partition as the run's
+    footer has it."""
 
-    Sent by: worker. ``check`` is the xxh3-64 of the payload; ``size_bytes`` and ``records`` are
-    those of the whole partition as the run's footer has them.
+    map: int
+    piece_bytes: int
+    size_bytes: int
+
+
+@message(1103)
+class RunsData(Message, frozen=True):
+    """The payload holds these pieces one behind the other, at most a frame.
+
+    Sent by: worker. Each reaches to the end of its partition, but for one that stands alone.
+    ``gone`` are the maps whose runs are not here or cannot be read. What is named nowhere did not
+    fit: ask for it again. ``check`` is the xxh3-64 of the payload.
     """
 
-    offset: int
-    size_bytes: int
-    records: int
+    pieces: tuple[SegmentPiece, ...]
+    gone: tuple[int, ...]
     check: int
 
 

@@ -46,15 +46,15 @@ from mapreduce.wire import (
     AttemptProgress,
     AttemptSucceeded,
     FailureKind,
-    FetchRun,
+    FetchRuns,
     ForgetJob,
     KillAttempt,
     LaunchMap,
     LaunchReduce,
     ReadTaskLog,
-    RunData,
     RunHeld,
     RunLocations,
+    RunsData,
     RunsLost,
     WorkerRegistered,
 )
@@ -65,7 +65,7 @@ from mapreduce.worker.fetcher import Fetcher, ReadToken, StoreToken
 from mapreduce.worker.holdings import Holdings, Serving
 from mapreduce.worker.master_link import NAMENODE, LinkState, MasterLink, WorkerSettings
 from mapreduce.worker.printed import Printed, Printing
-from mapreduce.worker.work import DropJob, DropRun, FindHeldRuns
+from mapreduce.worker.work import DropJob, DropRun, FindHeldRuns, RunPack
 
 TICK_NS = 1 * SECOND_NS
 SCRATCH_HANGS = (
@@ -183,13 +183,14 @@ class WorkerCore:
         match message:
             case LaunchMap() | LaunchReduce() | KillAttempt() | ForgetJob():
                 return self._ordered(origin, message, now_ns)
-            case FetchRun():
+            case FetchRuns():
                 self._departure.fetched(now_ns)
                 return self._holdings.serve(origin, message)
             case ReadTaskLog():
                 return self._printed.serve(origin, message)
-            case RunData():
-                return self._fetcher.received(origin, message, payload, now_ns)
+            case RunsData():
+                fetching, lost = self._fetcher.received(origin, message, payload, now_ns)
+                return fetching + self._report(lost, now_ns)
             case RunLocations() if origin.peer == NAMENODE:
                 return self._fetcher.located(origin.request, message, now_ns)
             case WorkerRegistered() if origin.peer == NAMENODE:
@@ -206,7 +207,7 @@ class WorkerCore:
         if origin.peer == NAMENODE:
             return self._link.answered(origin.request, message, now_ns)
         if isinstance(message, Failed):
-            return self._report(self._fetcher.refused(origin, message, now_ns), now_ns)
+            return self._report(self._fetcher.refused(origin, now_ns), now_ns)
         return []
 
     # Orders.
@@ -269,9 +270,7 @@ class WorkerCore:
                 actions, lost = self._fetcher.stored(done.token, done.error, now_ns)
                 return actions + self._report(lost, now_ns)
             case ReadToken():
-                damaged = self._holdings.damaged(done.token.fetch.run, done.error)
-                actions, lost = self._fetcher.read(done.token, done, now_ns)
-                return damaged + actions + self._report(lost, now_ns)
+                return self._read(done.token, done.result, now_ns)
             case Serving():
                 return self._holdings.served(done.token, done)
             case Printing():
@@ -283,6 +282,12 @@ class WorkerCore:
             case Chore() if done.error is not None:
                 return [Note(f"{done.token.what} failed: {done.error}")]
         return []
+
+    def _read(self, token: ReadToken, pack: RunPack | None, now_ns: int) -> list[Action]:
+        """What a reduce wants of runs held here was read, or not."""
+        dropped = self._holdings.drop_unreadable(pack.unreadable) if pack else []
+        actions, lost = self._fetcher.read(token, pack, now_ns)
+        return dropped + actions + self._report(lost, now_ns)
 
     def _found(self, done: WorkDone, now_ns: int) -> None:
         """What an earlier worker left is known. Without that this one cannot work."""

@@ -16,11 +16,13 @@ of old jobs are held the master is asked about, and the rest is bounded.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from dfs.errors import NotFound
+from mapreduce.limits import FETCH_READ_NS
 from mapreduce.wire import AttemptId, FailureKind
 from mapreduce.worker.attempt_run import AttemptRun, Report
 from mapreduce.worker.job_files import JobFiles
@@ -34,11 +36,11 @@ from mapreduce.worker.work import (
     DropRun,
     FindHeldRuns,
     ReadLog,
-    ReadRun,
+    ReadRuns,
     RunAttempt,
     SampleAttempts,
     StopAttempt,
-    StoreSegment,
+    StoreSegments,
     WorkerTask,
 )
 
@@ -71,10 +73,10 @@ class AttemptExecutor:
                 self._stop(work)
             case SampleAttempts():
                 return tuple(run.progress() for run in self._all_running())
-            case StoreSegment():
+            case StoreSegments():
                 self._store(work)
-            case ReadRun():
-                return self._runs.read(work.run, work.partition, work.offset)
+            case ReadRuns():
+                return self._runs.read(work, time.monotonic_ns() + FETCH_READ_NS)
             case ReadLog():
                 return self._files.read_log(work.attempt, work.offset)
             case FindHeldRuns():
@@ -114,13 +116,13 @@ class AttemptExecutor:
         elif run is not None:
             run.stop()
 
-    def _store(self, piece: StoreSegment) -> None:
+    def _store(self, brought: StoreSegments) -> None:
         with self._lock:
-            run = self._running.get(piece.attempt)
+            run = self._running.get(brought.attempt)
         if run is None:
-            raise NotFound(f"{piece.attempt} is not running")
+            raise NotFound(f"{brought.attempt} is not running")
         try:
-            run.segments.store(piece)
+            run.segments.store(brought)
         except OSError as error:
             run.fail(FailureKind.NODE, f"a segment cannot be stored: {error}")
             raise

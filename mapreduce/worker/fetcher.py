@@ -1,54 +1,62 @@
 """Carries out the fetch plans of the running reduce attempts, over messages.
 
-A piece is asked for with ``FetchRun``, or read here when this worker holds the run; it is stored
-at the edge with ``StoreSegment``, and then the next one is asked for.
+Runs are asked for with ``FetchRuns``, or read here when this worker holds them; what comes is
+stored at the edge with one ``StoreSegments``, and then more is asked for.
 
-What goes wrong with one try: no answer in ``PIECE_TRY_NS``, a broken link, ``Failed``, bytes that
-do not have their checksum. ``NotFound`` and ``Corrupt`` say that the run is gone; the rest may be
-tried again. What goes wrong with storing (a full disk, an attempt that has not begun) is no
-fault of the run. A piece that the disk here has not taken or given after ``SCRATCH_PIECE_NS`` is a
-fault of this worker, and ends the attempt.
+What goes wrong with a whole fetch: no answer in ``FETCH_TRY_NS``, a broken link, ``Failed``, an
+answer to something else, bytes that do not have their checksum. That counts as a try of each run
+that was asked for. A run that is gone or damaged is named in the answer, and the others are used.
+What goes wrong with storing (a full disk, an attempt that has not begun) is no fault of a run.
+What the disk here has not taken or given after ``SCRATCH_PIECE_NS`` is a fault of this worker, and
+ends the attempt.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dfs.errors import Corrupt, NotFound
-from dfs.events import Action, Origin, Payload, Peer, Role, Send, WorkDone
+from dfs.events import Action, Origin, Payload, Peer, Role, Send
 from dfs.limits import SECOND_NS
-from dfs.wire.common import Failed
 from mapreduce.errors import RunCorrupt
 from mapreduce.limits import SCRATCH_PIECE_NS
-from mapreduce.wire import AttemptId, FetchRun, FindRuns, RunData, RunLocations, RunsLost
+from mapreduce.wire import (
+    AttemptId,
+    FetchRuns,
+    FindRuns,
+    RunAsked,
+    RunLocations,
+    RunsData,
+    RunsLost,
+)
 from mapreduce.worker.chores import Numbers
 from mapreduce.worker.fetching import Fetch, FetchPlan
 from mapreduce.worker.master_link import NAMENODE, WorkerSettings
-from mapreduce.worker.work import ReadRun, RunPiece, StoreSegment
+from mapreduce.worker.work import ReadRuns, RunPack, StoreSegments
 
-PIECE_TRY_NS = 10 * SECOND_NS
-_GONE = {NotFound.number, Corrupt.number}
+FETCH_TRY_NS = 10 * SECOND_NS
+
+Outcome = tuple[list[Action], list[RunsLost]]
+"""What to do, and what to tell the master."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoreToken:
-    """Token of a piece that is being stored."""
+    """Token of what a fetch brought and is being stored."""
 
     fetch: Fetch
-    piece_bytes: int
-    size_bytes: int
+    data: RunsData
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadToken:
-    """Token of a piece that is being read from a run held here."""
+    """Token of what is being read from runs held here."""
 
     fetch: Fetch
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A piece that was asked for."""
+    """A fetch that somebody was asked for."""
 
     fetch: Fetch
     peer: Peer
@@ -58,11 +66,7 @@ class _Asked:
 class Fetcher:
     """See the module's text."""
 
-    def __init__(
-        self,
-        settings: WorkerSettings,
-        numbers: Numbers,
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, numbers: Numbers) -> None:
         self._settings = settings
         self._numbers = numbers
         self._plans: dict[AttemptId, FetchPlan] = {}
@@ -96,10 +100,10 @@ class Fetcher:
         times += [asked.deadline_ns for asked in self._asked.values()]
         return min((time for time in times if time is not None), default=None)
 
-    def on_deadline(self, now_ns: int) -> tuple[list[Action], list[RunsLost]]:
+    def on_deadline(self, now_ns: int) -> Outcome:
         """Ask what is due; also the runs that were given up."""
-        overdue = [asked for asked in self._asked.values() if asked.deadline_ns <= now_ns]
-        lost = self._fail(overdue, now_ns)
+        overdue = [r for r, asked in self._asked.items() if asked.deadline_ns <= now_ns]
+        lost = self._fail_all(overdue, now_ns)
         actions: list[Action] = []
         for attempt, plan in self._plans.items():
             first = plan.question_due(now_ns)
@@ -107,7 +111,7 @@ class Fetcher:
                 request = self._questions[attempt] = self._numbers.request()
                 question = FindRuns(attempt.job, attempt.step, first)
                 actions.append(Send(NAMENODE, question, request, b"", self._settings.namenode))
-            actions += [self._ask(fetch, now_ns) for fetch in plan.begin(now_ns)]
+            actions += self._begin(plan, now_ns)
         return actions, lost
 
     # What arrives.
@@ -119,97 +123,103 @@ class Fetcher:
                 del self._questions[attempt]
                 plan = self._plans[attempt]
                 plan.located(found, now_ns)
-                return [self._ask(fetch, now_ns) for fetch in plan.begin(now_ns)]
+                return self._begin(plan, now_ns)
         return []
 
-    def received(
-        self, origin: Origin, data: RunData, payload: Payload, now_ns: int
-    ) -> list[Action]:
-        """A piece of a run."""
-        asked = self._take(origin)
-        if asked is None:
-            return []
-        asked.fetch.at_disk_ns = now_ns
-        return [self._store(asked.fetch, payload, data.size_bytes, data.check)]
+    def received(self, origin: Origin, data: RunsData, payload: Payload, now_ns: int) -> Outcome:
+        """What another worker was asked for."""
+        fetch = self._take(origin)
+        return ([], []) if fetch is None else self._came(fetch, data, payload, now_ns)
 
-    def read(
-        self, token: ReadToken, done: WorkDone, now_ns: int
-    ) -> tuple[list[Action], list[RunsLost]]:
-        """A piece of a run that lies here was read, or could not be."""
-        fetch, piece = token.fetch, done.result
-        plan = self._plans.get(fetch.attempt)
-        if plan is None or not plan.is_active(fetch):
-            return [], []
-        fetch.at_disk_ns = now_ns
-        if isinstance(piece, RunPiece):
-            return [self._store(fetch, piece.payload, piece.size_bytes, piece.check)], []
-        return [], self._lost(plan.failed(fetch, now_ns, gone=True), fetch)
+    def read(self, token: ReadToken, pack: RunPack | None, now_ns: int) -> Outcome:
+        """What was read of runs that lie here; None: it could not be."""
+        if pack is None:
+            return [], self._fail(token.fetch, now_ns)
+        gone = tuple(run.index for run in pack.unreadable)
+        data = RunsData(pack.pieces, gone, pack.check)
+        return self._came(token.fetch, data, pack.payload, now_ns)
 
-    def refused(self, origin: Origin, failed: Failed, now_ns: int) -> list[RunsLost]:
-        """A worker cannot give us a piece."""
-        asked = self._take(origin)
-        if asked is None:
-            return []
-        return self._fail([asked], now_ns, gone=failed.number in _GONE)
+    def refused(self, origin: Origin, now_ns: int) -> list[RunsLost]:
+        """A worker cannot give us anything just now."""
+        fetch = self._take(origin)
+        return [] if fetch is None else self._fail(fetch, now_ns)
 
     def link_lost(self, peer: Peer, now_ns: int) -> list[RunsLost]:
         """Nothing more comes from this worker for now."""
-        return self._fail([a for a in self._asked.values() if a.peer == peer], now_ns)
+        return self._fail_all([r for r, a in self._asked.items() if a.peer == peer], now_ns)
 
-    def stored(
-        self, token: StoreToken, error: Exception | None, now_ns: int
-    ) -> tuple[list[Action], list[RunsLost]]:
-        """A piece was stored, or could not be."""
+    def stored(self, token: StoreToken, error: Exception | None, now_ns: int) -> Outcome:
+        """What came was stored, or could not be."""
         fetch = token.fetch
-        plan = self._plans.get(fetch.attempt)
-        if plan is None or not plan.is_active(fetch):
+        plan = self._plan_of(fetch)
+        if plan is None:
             return [], []
-        fetch.at_disk_ns = None
         if isinstance(error, RunCorrupt):
-            return [], self._lost(plan.failed(fetch, now_ns, gone=False), fetch)
+            return [], self._fail(fetch, now_ns)
         if error is not None:
             plan.postponed(fetch, now_ns)
             return [], []
-        if plan.stored(fetch, token.piece_bytes, token.size_bytes):
-            return [self._ask(fetch, now_ns)], []
-        return [self._ask(begun, now_ns) for begun in plan.begin(now_ns)], []
+        more = [self._ask(fetch, now_ns)] if plan.stored(fetch, token.data) else []
+        return more + self._begin(plan, now_ns), []
 
     # Details.
 
+    def _begin(self, plan: FetchPlan, now_ns: int) -> list[Action]:
+        return [self._ask(fetch, now_ns) for fetch in plan.begin(now_ns)]
+
     def _ask(self, fetch: Fetch, now_ns: int) -> Action:
-        if fetch.source.worker == self._settings.name:
+        attempt, source = fetch.attempt, fetch.source
+        if source.worker == self._settings.name:
             fetch.at_disk_ns = now_ns
-            work = ReadRun(fetch.run, fetch.attempt.index, fetch.offset)
+            work = ReadRuns(fetch.runs, attempt.index, fetch.offset)
             return self._numbers.work(ReadToken(fetch), work)
-        peer = Peer(Role.WORKER, fetch.source.worker)
+        peer = Peer(Role.WORKER, source.worker)
         request = self._numbers.request()
-        self._asked[request] = _Asked(fetch, peer, now_ns + PIECE_TRY_NS)
-        question = FetchRun(fetch.run, fetch.attempt.index, fetch.offset)
-        near = fetch.source.host == self._settings.host
-        endpoints = tuple(e for e in fetch.source.endpoints if near or not e.startswith("ipc:"))
+        self._asked[request] = _Asked(fetch, peer, now_ns + FETCH_TRY_NS)
+        runs = tuple(RunAsked(run.index, run.attempt) for run in fetch.runs)
+        question = FetchRuns(attempt.job, attempt.step, attempt.index, runs, fetch.offset)
+        near = source.host == self._settings.host
+        endpoints = tuple(e for e in source.endpoints if near or not e.startswith("ipc:"))
         return Send(peer, question, request, b"", endpoints)
 
-    def _store(self, fetch: Fetch, payload: Payload, size_bytes: int, check: int) -> Action:
-        piece = StoreSegment(fetch.attempt, fetch.run, fetch.offset, size_bytes, check, payload)
-        return self._numbers.work(StoreToken(fetch, len(payload), size_bytes), piece)
+    def _came(self, fetch: Fetch, data: RunsData, payload: Payload, now_ns: int) -> Outcome:
+        """Store what came; what had no room may begin anew at once."""
+        plan = self._plan_of(fetch)
+        if plan is None:
+            return [], []
+        if not fetch.is_answered_by(data, len(payload)):
+            return [], self._fail(fetch, now_ns)
+        offset = fetch.offset
+        gone = plan.answered(fetch, data, now_ns)
+        actions: list[Action] = []
+        if data.pieces:
+            brought = StoreSegments(
+                fetch.attempt, fetch.runs, data.pieces, offset, data.check, payload
+            )
+            actions.append(self._numbers.work(StoreToken(fetch, data), brought))
+        return actions + self._begin(plan, now_ns), _lost(fetch, gone)
 
-    def _take(self, origin: Origin) -> _Asked | None:
+    def _plan_of(self, fetch: Fetch) -> FetchPlan | None:
+        """The plan that waits for this fetch."""
+        plan = self._plans.get(fetch.attempt)
+        return plan if plan is not None and plan.is_active(fetch) else None
+
+    def _take(self, origin: Origin) -> Fetch | None:
+        """The fetch that this is an answer to."""
         asked = self._asked.get(origin.request)
         if asked is None or asked.peer != origin.peer:
             return None
-        return self._asked.pop(origin.request)
+        return self._asked.pop(origin.request).fetch
 
-    def _fail(self, tries: list[_Asked], now_ns: int, *, gone: bool = False) -> list[RunsLost]:
-        """These tries failed; the runs that are given up because of it."""
-        lost = []
-        for asked in tries:
-            for request in [r for r, known in self._asked.items() if known is asked]:
-                del self._asked[request]
-            plan = self._plans.get(asked.fetch.attempt)
-            if plan is not None and plan.is_active(asked.fetch):
-                lost += self._lost(plan.failed(asked.fetch, now_ns, gone=gone), asked.fetch)
-        return lost
+    def _fail_all(self, requests: list[int], now_ns: int) -> list[RunsLost]:
+        """These requests failed; the runs that are given up because of it."""
+        fetches = [self._asked.pop(request).fetch for request in requests]
+        return [lost for fetch in fetches for lost in self._fail(fetch, now_ns)]
 
-    @staticmethod
-    def _lost(given_up: bool, fetch: Fetch) -> list[RunsLost]:
-        return [RunsLost(fetch.attempt, (fetch.run,))] if given_up else []
+    def _fail(self, fetch: Fetch, now_ns: int) -> list[RunsLost]:
+        plan = self._plan_of(fetch)
+        return [] if plan is None else _lost(fetch, plan.failed(fetch, now_ns))
+
+
+def _lost(fetch: Fetch, runs: tuple[AttemptId, ...]) -> list[RunsLost]:
+    return [RunsLost(fetch.attempt, runs)] if runs else []

@@ -1,33 +1,30 @@
-"""The runs that a worker holds, as its core knows them, and serving pieces of them.
+"""The runs that a worker holds, as its core knows them, and serving partitions of them.
 
-Anybody whom the transport lets in may ask for a piece. A run that turns out to be damaged is
-dropped at once, so that whoever asks next is told that it is gone.
+Anybody whom the transport lets in may ask. A run that turns out to be damaged is dropped at once,
+so that whoever asks next is told that it is gone; that is no fault of the others that were asked
+for with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from dfs.errors import Corrupt, NotFound, Unavailable
+from dfs.errors import BadArgument, Unavailable
 from dfs.events import Action, Note, Origin, Reply, WorkDone
 from dfs.wire.common import Failed
-from mapreduce.errors import RunCorrupt
-from mapreduce.wire import AttemptId, FetchRun, RunData, RunHeld
+from mapreduce.limits import FETCHES_SERVED_MAX, RUNS_PER_FETCH_MAX
+from mapreduce.wire import AttemptId, FetchRuns, RunHeld, RunsData, TaskKind
 from mapreduce.worker.chores import Numbers
-from mapreduce.worker.work import DropRun, ReadRun, RunPiece
-
-SERVING_MAX = 256
-"""Pieces being read for others at a time; each is at most ``RUN_PIECE_BYTES``."""
+from mapreduce.worker.work import DropRun, ReadRuns, RunPack
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Token of a piece that is read for somebody."""
+    """Token of what is read for somebody; ``gone`` are the maps whose runs were not here."""
 
     origin: Origin
-    run: AttemptId
-    offset: int
+    gone: tuple[int, ...]
 
 
 class Holdings:
@@ -60,31 +57,41 @@ class Holdings:
         for run in [run for run in self._runs if run.job == job]:
             del self._runs[run]
 
-    def serve(self, origin: Origin, asked: FetchRun) -> list[Action]:
-        """Somebody asks for a piece."""
-        if asked.map not in self._runs:
-            error = NotFound(f"{self._name} does not hold the run of {asked.map}")
-            return [Reply(origin, Failed.of(error))]
-        if self._serving >= SERVING_MAX:
-            busy = Unavailable(f"{self._name} is reading {SERVING_MAX} pieces already: ask again")
+    def serve(self, origin: Origin, asked: FetchRuns) -> list[Action]:
+        """Somebody asks for a partition of some runs."""
+        if not 1 <= len(asked.runs) <= RUNS_PER_FETCH_MAX:
+            wrong = BadArgument(f"1 to {RUNS_PER_FETCH_MAX} runs are fetched at a time")
+            return [Reply(origin, Failed.of(wrong))]
+        runs = [
+            AttemptId(asked.job, asked.step, TaskKind.MAP, run.map, run.attempt)
+            for run in asked.runs
+        ]
+        here = tuple(run for run in runs if run in self._runs)
+        gone = tuple(run.index for run in runs if run not in self._runs)
+        if not here:
+            return [Reply(origin, RunsData((), gone, 0))]
+        if self._serving >= FETCHES_SERVED_MAX:
+            busy = Unavailable(f"{self._name} reads for {FETCHES_SERVED_MAX} fetches: ask again")
             return [Reply(origin, Failed.of(busy))]
         self._serving += 1
-        token = Serving(origin, asked.map, asked.offset)
-        work = ReadRun(asked.map, asked.partition, asked.offset)
-        return [self._numbers.work(token, work)]
+        offset = asked.offset if here[0] == runs[0] else 0
+        return [self._numbers.work(Serving(origin, gone), ReadRuns(here, asked.partition, offset))]
 
     def served(self, token: Serving, done: WorkDone) -> list[Action]:
-        """The piece was read, or could not be."""
+        """What was asked for was read."""
         self._serving -= 1
-        piece = done.result
-        if isinstance(piece, RunPiece):
-            data = RunData(token.offset, piece.size_bytes, piece.records, piece.check)
-            return [Reply(token.origin, data, piece.payload)]
-        error = Corrupt(f"{self._name} cannot read the run of {token.run}: {done.error}")
-        return [*self.damaged(token.run, done.error), Reply(token.origin, Failed.of(error))]
+        pack = done.result
+        if not isinstance(pack, RunPack):
+            failed = Unavailable(f"{self._name} could not read: {done.error}")
+            return [Reply(token.origin, Failed.of(failed))]
+        gone = (*token.gone, *(run.index for run in pack.unreadable))
+        reply = Reply(token.origin, RunsData(pack.pieces, gone, pack.check), pack.payload)
+        return [*self.drop_unreadable(pack.unreadable), reply]
 
-    def damaged(self, run: AttemptId, error: Exception | None) -> list[Action]:
-        """Reading the run failed: drop it if it is damaged."""
-        if not isinstance(error, RunCorrupt) or run not in self._runs:
-            return []
-        return [*self.drop(run), Note(f"dropped the run of {run}: {error}")]
+    def drop_unreadable(self, runs: Mapping[AttemptId, str]) -> list[Action]:
+        """These runs could not be read, for what stands beside each."""
+        actions: list[Action] = []
+        for run, why in runs.items():
+            if run in self._runs:
+                actions += [*self.drop(run), Note(f"dropped the run of {run}: {why}")]
+        return actions

@@ -6,8 +6,9 @@ A run appears under its name by one rename, after its map succeeded, so that a n
 whole file; it is not synced, since a run that is lost is made again. A worker that starts finds
 its runs by their names and announces those whose end reads well.
 
-Reads are of whole partitions in pieces of ``RUN_PIECE_BYTES``. Where a partition lies is read from
-the footer each time: nothing is kept, however many runs there are.
+One read is of a partition of many runs: as many whole ones as a fetch has room for, or a piece of
+the first. Where a partition lies is read from the footer each time: nothing is kept, however many
+runs there are.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 from xxhash import xxh3_64_intdigest
 
 from mapreduce.errors import RunCorrupt
+from mapreduce.limits import FETCH_MAX_BYTES
 from mapreduce.shuffle.run_index import PartitionEntry, read_entry, segments_bytes
-from mapreduce.wire import AttemptId, RunHeld, TaskKind
-from mapreduce.worker.work import RUN_PIECE_BYTES, RunPiece
+from mapreduce.wire import AttemptId, RunHeld, SegmentPiece, TaskKind
+from mapreduce.worker.work import ReadRuns, RunPack
 
 _NAME = re.compile(r"(\d+)-m-(\d+)\.(\d+)\.run")
 
@@ -62,20 +66,32 @@ class RunStore:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             file.rename(path)
 
-    def read(self, run: AttemptId, partition: int, offset: int) -> RunPiece:
-        """Bytes of a partition from ``offset`` on. Raises RunCorrupt for a run that is damaged,
-        gone, or has no such place."""
-        try:
-            path, entry = self.place(run, partition)
-            if not 0 <= offset <= entry.size_bytes:
-                raise RunCorrupt(f"byte {offset} of {entry.size_bytes} was asked for", run.index)
-            length = min(RUN_PIECE_BYTES, entry.size_bytes - offset)
-            payload = _read(path, entry.offset + offset, length)
-        except OSError as error:
-            raise RunCorrupt(f"the run of {run} cannot be read: {error}", run.index) from None
-        if len(payload) != length:
-            raise RunCorrupt(f"the run of {run} is cut short", run.index)
-        return RunPiece(payload, entry.size_bytes, entry.records, xxh3_64_intdigest(payload))
+    def read(self, asked: ReadRuns, until_ns: int) -> RunPack:
+        """What fits into a fetch, and can be read until then by the monotonic clock: at least one
+        piece, or why a run has none."""
+        pieces: list[SegmentPiece] = []
+        parts: list[bytes] = []
+        unreadable: dict[AttemptId, str] = {}
+        room_bytes, offset = FETCH_MAX_BYTES, asked.offset
+        for run in asked.runs:
+            try:
+                with self._path(run).open("rb", buffering=0) as file:
+                    entry = read_entry(file, asked.partition)
+                    rest_bytes = entry.size_bytes - offset
+                    if parts and rest_bytes > room_bytes:
+                        break
+                    payload = _read(file, entry, offset, min(rest_bytes, room_bytes))
+            except (RunCorrupt, OSError) as error:
+                unreadable[run] = str(error)
+            else:
+                pieces.append(SegmentPiece(run.index, len(payload), entry.size_bytes))
+                parts.append(payload)
+                room_bytes -= len(payload)
+            offset = 0
+            if room_bytes <= 0 or time.monotonic_ns() >= until_ns:
+                break
+        packed = b"".join(parts)
+        return RunPack(tuple(pieces), unreadable, xxh3_64_intdigest(packed), packed)
 
     def place(self, run: AttemptId, partition: int) -> tuple[Path, PartitionEntry]:
         """The file of a run, and where in it a partition lies. Raises RunCorrupt, OSError."""
@@ -114,9 +130,11 @@ def _size_of_segments(path: Path) -> int:
         return segments_bytes(file)
 
 
-def _read(path: Path, offset: int, length: int) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.pread(fd, length, offset)
-    finally:
-        os.close(fd)
+def _read(file: BinaryIO, entry: PartitionEntry, offset: int, length: int) -> bytes:
+    """Bytes of a partition; raises RunCorrupt unless it has them."""
+    if not 0 <= offset <= entry.size_bytes:
+        raise RunCorrupt(f"byte {offset} of {entry.size_bytes} was asked for")
+    payload = os.pread(file.fileno(), length, entry.offset + offset)
+    if len(payload) != length:
+        raise RunCorrupt("the run is cut short")
+    return payload

@@ -1,14 +1,17 @@
 """The segments that a reduce attempt merges, as they arrive in its folder.
 
-A segment comes in pieces, in order, and is handed to the task when it is whole and every piece
+What one fetch brings is stored in one file, named after its first map: whole segments one behind
+the other, each of which the task reads from where it begins; or a piece of a large one, which the
+next ones are appended to. A segment is handed to the task when it is whole and what brought it
 had the checksum that its sender computed. One of a run on this machine may also be read where it
 lies. The task waits for one map after the other; what arrives earlier lies there until it is
-asked for. The blocks inside carry checksums of their
-own, which the task verifies when it reads them.
+asked for. The blocks inside carry checksums of their own, which the task verifies when it reads
+them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Condition
 from typing import NamedTuple
@@ -17,7 +20,7 @@ from xxhash import xxh3_64_intdigest
 
 from mapreduce.errors import RunCorrupt
 from mapreduce.wire import AttemptId
-from mapreduce.worker.work import StoreSegment
+from mapreduce.worker.work import StoreSegments
 
 
 class Place(NamedTuple):
@@ -38,21 +41,29 @@ class Segments:
         self.awaited = False
         """Does the task wait for a segment?"""
 
-    def store(self, piece: StoreSegment) -> None:
-        """Add a piece. Raises RunCorrupt when it is damaged or not the next one."""
-        if xxh3_64_intdigest(piece.payload) != piece.check:
-            raise RunCorrupt("a segment was damaged on its way", piece.run.index)
-        with self._path(piece.run.index).open("wb" if piece.offset == 0 else "ab") as file:
-            if file.tell() != piece.offset:
-                raise RunCorrupt(f"a piece is missing before byte {piece.offset}", piece.run.index)
-            file.write(piece.payload)
-        if piece.offset + len(piece.payload) == piece.size_bytes:
-            self.lies_at(piece.run, Place(self._path(piece.run.index), 0))
+    def store(self, brought: StoreSegments) -> None:
+        """Add what a fetch brought. Raises RunCorrupt when it is damaged or not the next piece."""
+        first, offset = brought.runs[0].index, brought.offset
+        if xxh3_64_intdigest(brought.payload) != brought.check:
+            raise RunCorrupt("a segment was damaged on its way", first)
+        path = self._folder / f"segment-{first:05d}"
+        with path.open("wb" if offset == 0 else "ab") as file:
+            if file.tell() != offset:
+                raise RunCorrupt(f"a piece is missing before byte {offset}", first)
+            file.write(brought.payload)
+        whole = {}
+        begin, end = 0, offset
+        for run, piece in zip(brought.runs, brought.pieces, strict=True):
+            end += piece.piece_bytes
+            if end - begin == piece.size_bytes:
+                whole[run] = Place(path, begin)
+            begin = end
+        self.lie_at(whole)
 
-    def lies_at(self, run: AttemptId, place: Place) -> None:
-        """The segment of this run is whole and lies there."""
+    def lie_at(self, places: Mapping[AttemptId, Place]) -> None:
+        """The segments of these runs are whole and lie there."""
         with self._changed:
-            self._whole[run.index] = (run, place)
+            self._whole |= {run.index: (run, place) for run, place in places.items()}
             self._changed.notify_all()
 
     def wait(self, map_index: int) -> Place | None:
@@ -74,6 +85,3 @@ class Segments:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-    def _path(self, map_index: int) -> Path:
-        return self._folder / f"segment-{map_index:05d}"

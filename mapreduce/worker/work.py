@@ -7,9 +7,9 @@ work                   result
 ``RunAttempt``         the report of its end: ``AttemptSucceeded`` or ``AttemptFailed``
 ``StopAttempt``        None, once it is dying; its ``RunAttempt`` ends after that
 ``SampleAttempts``     tuple of ``AttemptProgress``, one for each running attempt
-``StoreSegment``       None; raises ``RunCorrupt`` when the bytes are not those that were sent,
+``StoreSegments``      None; raises ``RunCorrupt`` when the bytes are not those that were sent,
                        and ``NotFound`` when the attempt does not run (yet)
-``ReadRun``            ``RunPiece``; raises ``RunCorrupt`` when the run is damaged or gone
+``ReadRuns``           ``RunPack``
 ``ReadLog``            bytes; raises ``NotFound`` when there is no such log (any more)
 ``DropRun``            None
 ``DropJob``            None
@@ -23,9 +23,8 @@ from typing import TypeAlias
 
 from dfs.events import Payload
 from mapreduce.job import JobSpec, MapTask, ReduceTask
-from mapreduce.wire import AttemptId
+from mapreduce.wire import AttemptId, SegmentPiece
 
-RUN_PIECE_BYTES = 1 << 20
 LOG_PIECE_BYTES = 1 << 20
 
 
@@ -62,37 +61,41 @@ class SampleAttempts:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreSegment:
-    """The next bytes of a reduce attempt's segment of a run; the task gets it when it is whole.
+class StoreSegments:
+    """What one fetch brought for a reduce attempt; the task gets each segment when it is whole.
 
-    ``offset`` 0 begins the segment, also a second time; ``check`` is the xxh3-64 of the payload.
+    ``pieces`` lie in the payload one behind the other and are of these ``runs``. ``offset`` is
+    that of the first piece: 0 begins its segment, also a second time; behind another one it stands
+    alone. ``check`` is the xxh3-64 of the payload.
     """
 
     attempt: AttemptId
-    run: AttemptId
+    runs: tuple[AttemptId, ...]
+    pieces: tuple[SegmentPiece, ...]
     offset: int
-    size_bytes: int
     check: int
     payload: Payload
 
 
 @dataclass(frozen=True, slots=True)
-class ReadRun:
-    """At most ``RUN_PIECE_BYTES`` of one partition of a run held here."""
+class ReadRuns:
+    """One partition of runs held here, as many as ``FETCH_MAX_BYTES`` have room for; of the first
+    from byte ``offset`` on."""
 
-    run: AttemptId
+    runs: tuple[AttemptId, ...]
     partition: int
     offset: int
 
 
 @dataclass(frozen=True, slots=True)
-class RunPiece:
-    """Bytes of a partition, with its whole size and the number of records in it."""
+class RunPack:
+    """What was read of runs: see ``RunsData``. ``unreadable`` says of each run that is damaged or
+    gone, why."""
 
-    payload: Payload
-    size_bytes: int
-    records: int
+    pieces: tuple[SegmentPiece, ...]
+    unreadable: dict[AttemptId, str]
     check: int
+    payload: Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +125,8 @@ WorkerTask: TypeAlias = (
     | RunAttempt
     | StopAttempt
     | SampleAttempts
-    | StoreSegment
-    | ReadRun
+    | StoreSegments
+    | ReadRuns
     | ReadLog
     | DropRun
     | DropJob

@@ -255,7 +255,7 @@ def test_a_job_is_killed_before_it_starts(stage: Stage) -> None:
         (w.WatchJob(""), NotFound),
         (w.KillJob("@last"), NotFound),
         (w.WorkerHeartbeat(()), PermissionDenied),
-        (w.FetchRun(w.AttemptId("j", 0, w.TaskKind.MAP, 0, 1), 0), NotSupported),
+        (w.FetchRuns("j", 0, 0, (w.RunAsked(0, 1),)), NotSupported),
     ],
 )
 def test_requests_that_are_refused(stage: Stage, word: Message, error: type[Exception]) -> None:

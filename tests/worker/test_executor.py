@@ -35,11 +35,11 @@ from mapreduce.worker.task_watch import default_limits
 from mapreduce.worker.work import (
     DropJob,
     FindHeldRuns,
-    ReadRun,
+    ReadRuns,
     RunAttempt,
     SampleAttempts,
     StopAttempt,
-    StoreSegment,
+    StoreSegments,
 )
 
 JOB_ID = "j-20261121-0001"
@@ -221,9 +221,9 @@ def test_a_map_and_its_reduce_give_the_counts(bench: Bench) -> None:
     reduce = AttemptId.of(order.task)
     while not bench.executor.execute(SampleAttempts()):
         time.sleep(0.001)
-    piece = bench.executor.execute(ReadRun(held.map, 0, 0))
+    pack = bench.executor.execute(ReadRuns((held.map,), 0, 0))
     bench.executor.execute(
-        StoreSegment(reduce, held.map, 0, piece.size_bytes, piece.check, piece.payload)
+        StoreSegments(reduce, (held.map,), pack.pieces, 0, pack.check, pack.payload)
     )
     thread.join()
     (reduced,) = ends
@@ -317,9 +317,9 @@ def test_a_damaged_segment_names_the_run_it_came_from(bench: Bench) -> None:
     thread, ends = bench.in_background(order)
     while not bench.executor.execute(SampleAttempts()):
         time.sleep(0.001)
-    piece = bench.executor.execute(ReadRun(run, 0, 0))
+    pack = bench.executor.execute(ReadRuns((run,), 0, 0))
     bench.executor.execute(
-        StoreSegment(AttemptId.of(order.task), run, 0, piece.size_bytes, piece.check, piece.payload)
+        StoreSegments(AttemptId.of(order.task), (run,), pack.pieces, 0, pack.check, pack.payload)
     )
     thread.join()
     assert failed(ends[0], FailureKind.FETCH).runs == (run,)  # type: ignore[arg-type]

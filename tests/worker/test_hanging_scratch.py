@@ -12,17 +12,18 @@ from mapreduce.limits import ATTEMPT_STOP_NS, SCRATCH_PIECE_NS
 from mapreduce.wire import (
     AttemptFailed,
     FailureKind,
-    FetchRun,
+    FetchRuns,
     FindRuns,
     KillAttempt,
-    RunData,
     RunLocation,
     RunLocations,
+    RunsData,
+    SegmentPiece,
     WorkerAddress,
     WorkerHeartbeat,
 )
 from mapreduce.worker.core import SCRATCH_HANGS
-from mapreduce.worker.work import DropRun, RunAttempt, StopAttempt, StoreSegment
+from mapreduce.worker.work import DropRun, RunAttempt, StopAttempt, StoreSegments
 from tests.worker.worker_bench import (
     SETTINGS,
     Bench,
@@ -34,6 +35,7 @@ from tests.worker.worker_bench import (
 )
 
 ELSEWHERE = WorkerAddress("worker-2", ("tcp://127.0.0.1:2",), "host-2")
+CAME = RunsData((SegmentPiece(0, 3, 3),), (), xxh3_64_intdigest(b"abc"))
 HERE = WorkerAddress(SETTINGS.name, SETTINGS.endpoints, SETTINGS.host)
 
 
@@ -48,8 +50,8 @@ def reduce_that_stores(bench: Bench, source: WorkerAddress = ELSEWHERE) -> None:
     bench.run_due()
     bench.answer(FindRuns, RunLocations((RunLocation(0, 1, 0),), (source,), 1))
     if source is ELSEWHERE:
-        bench.answer(FetchRun, RunData(0, 3, 1, xxh3_64_intdigest(b"abc")), b"abc")
-        bench.find(StoreSegment)
+        bench.answer(FetchRuns, CAME, b"abc")
+        bench.find(StoreSegments)
 
 
 def notes(bench: Bench) -> list[str]:
@@ -78,12 +80,12 @@ def test_a_piece_that_the_disk_does_not_take_or_give_stops_its_attempt(
 def test_pieces_that_are_stored_in_time_stop_nothing(bench: Bench) -> None:
     reduce_that_stores(bench)
     bench.wait(SCRATCH_PIECE_NS - SECOND_NS)
-    bench.done(StoreSegment, error=StorageFault("no room"))
+    bench.done(StoreSegments, error=StorageFault("no room"))
     for _ in range(3):
         bench.wait(SECOND_NS)
-        bench.answer(FetchRun, RunData(0, 3, 1, xxh3_64_intdigest(b"abc")), b"abc")
+        bench.answer(FetchRuns, CAME, b"abc")
         bench.wait(SCRATCH_PIECE_NS // 2)
-        bench.done(StoreSegment, error=StorageFault("no room"))
+        bench.done(StoreSegments, error=StorageFault("no room"))
     assert bench.take(StopAttempt) == []
 
 
@@ -94,7 +96,7 @@ def test_an_attempt_that_does_not_end_is_reported_and_named(bench: Bench) -> Non
     assert report.text == f"r-00000.1 was stopped and does not end: {SCRATCH_HANGS}"
     assert f"{report.text}; its slot stays taken" in notes(bench)
     bench.done(RunAttempt, AttemptFailed(reduce_attempt(), FailureKind.CRASH, "killed"))
-    bench.done(StoreSegment)
+    bench.done(StoreSegments)
     bench.actions.clear()
     bench.wait(3 * SECOND_NS)
     assert {report.text for report in bench.take(AttemptFailed)} <= {report.text}

@@ -21,12 +21,12 @@ from mapreduce.wire import (
     AttemptProgress,
     AttemptSucceeded,
     FailureKind,
-    FetchRun,
     FindRuns,
     ForgetJob,
     KillAttempt,
     RegisterWorker,
     RunHeld,
+    RunsData,
     WorkerDrains,
     WorkerHeartbeat,
     WorkerLeaves,
@@ -47,6 +47,7 @@ from tests.worker.worker_bench import (
     OTHER,
     SETTINGS,
     Bench,
+    fetch_runs,
     launch_map,
     launch_reduce,
     map_attempt,
@@ -246,8 +247,8 @@ def test_a_job_that_is_over_leaves_nothing(bench: Bench) -> None:
     bench.master(ForgetJob(1, JOB))
     assert bench.take(StopAttempt) == [StopAttempt(map_attempt(1))]
     assert bench.take(DropJob) == [DropJob(JOB)]
-    bench.hear(OTHER, FetchRun(map_attempt(0), 0), 9)
-    assert [answer.number for answer in bench.take(Failed)] == [NotFound.number]
+    bench.hear(OTHER, fetch_runs(0), 9)
+    assert [answer.gone for answer in bench.take(RunsData)] == [(0,)]
     bench.actions.clear()
     bench.wait(20 * SECOND_NS)
     assert bench.take(AttemptSucceeded) == []
@@ -332,7 +333,7 @@ def test_a_worker_stays_while_somebody_fetches_from_it() -> None:
     bench = Bench().boot(RunHeld(map_attempt(), 10)).register()
     part(bench)
     bench.wait(FETCHES_OVER_NS // 2)
-    bench.hear(OTHER, FetchRun(map_attempt(), 0), 9)
+    bench.hear(OTHER, fetch_runs(0), 9)
     bench.wait(FETCHES_OVER_NS // 2)
     assert not bench.core.has_parted(bench.now)
     bench.wait(FETCHES_OVER_NS // 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,26 +12,28 @@ from xxhash import xxh3_64_intdigest
 
 from dfs.errors import NotFound
 from mapreduce.errors import RunCorrupt
+from mapreduce.limits import FETCH_MAX_BYTES
 from mapreduce.shuffle.run_index import PartitionEntry, encode_index
-from mapreduce.wire import BUNDLE_FOLDER, AttemptId, RunHeld, TaskKind
+from mapreduce.wire import BUNDLE_FOLDER, AttemptId, RunHeld, SegmentPiece, TaskKind
 from mapreduce.worker.attempt_log import LOG_LEAST_BYTES, LOG_MAX_BYTES, AttemptLog
 from mapreduce.worker.job_files import BUNDLES_KEPT, JOB_LOGS_MAX_BYTES, JOBS_LOGGED, JobFiles
 from mapreduce.worker.runs import RunStore
 from mapreduce.worker.segments import Place, Segments
 from mapreduce.worker.serving import OutputFile
-from mapreduce.worker.work import RUN_PIECE_BYTES, StoreSegment
+from mapreduce.worker.work import ReadRuns, RunPack, StoreSegments
 
 RUN = AttemptId("j-1", 0, TaskKind.MAP, 3, 2)
 REDUCE = AttemptId("j-1", 0, TaskKind.REDUCE, 0, 1)
+NEVER_NS = 1 << 62
 
 
-def run_file(folder: Path, *partitions: bytes) -> Path:
+def run_file(folder: Path, *partitions: bytes, of_map: int = RUN.index) -> Path:
     """A run file with these bytes as its partitions."""
     entries, offset = [], 0
     for data in partitions:
         entries.append(PartitionEntry(offset, len(data), 7))
         offset += len(data)
-    index = encode_index(RUN.index, entries)
+    index = encode_index(of_map, entries)
     path = folder / "new"
     path.write_bytes(b"".join(partitions) + index)
     return path
@@ -39,37 +42,87 @@ def run_file(folder: Path, *partitions: bytes) -> Path:
 @pytest.fixture
 def store(tmp_path: Path) -> RunStore:
     made = RunStore(tmp_path / "runs")
-    made.add(RUN, run_file(tmp_path, b"abc", b"", b"x" * (RUN_PIECE_BYTES + 5)))
+    made.add(RUN, run_file(tmp_path, b"abc", b"", b"x" * (FETCH_MAX_BYTES + 5)))
     return made
 
 
-def test_partitions_are_read_in_pieces(store: RunStore) -> None:
-    whole = store.read(RUN, 0, 0)
-    assert (whole.payload, whole.size_bytes, whole.records) == (b"abc", 3, 7)
-    assert whole.check == xxh3_64_intdigest(b"abc")
-    assert store.read(RUN, 1, 0).payload == b""
-    assert len(store.read(RUN, 2, 0).payload) == RUN_PIECE_BYTES
-    assert store.read(RUN, 2, RUN_PIECE_BYTES).payload == b"xxxxx"
+def read(
+    store: RunStore, partition: int, offset: int = 0, runs: tuple[AttemptId, ...] = (RUN,)
+) -> RunPack:
+    return store.read(ReadRuns(runs, partition, offset), NEVER_NS)
+
+
+def test_a_large_partition_is_read_in_pieces(store: RunStore) -> None:
+    pack = read(store, 0)
+    assert (pack.pieces, pack.payload) == ((SegmentPiece(RUN.index, 3, 3),), b"abc")
+    assert pack.check == xxh3_64_intdigest(b"abc")
+    assert read(store, 1).payload == b""
+    assert len(read(store, 2).payload) == FETCH_MAX_BYTES
+    rest = read(store, 2, FETCH_MAX_BYTES)
+    assert rest.pieces == (SegmentPiece(RUN.index, 5, FETCH_MAX_BYTES + 5),)
+    assert rest.payload == b"xxxxx"
+
+
+def other(index: int) -> AttemptId:
+    return AttemptId("j-1", 0, TaskKind.MAP, index, 1)
+
+
+def add(store: RunStore, folder: Path, sizes: dict[int, int]) -> tuple[AttemptId, ...]:
+    """Runs of one partition, of so many bytes for each map."""
+    for index, size in sizes.items():
+        store.add(other(index), run_file(folder, bytes([index]) * size, of_map=index))
+    return tuple(map(other, sizes))
+
+
+def test_small_partitions_are_read_together(store: RunStore, tmp_path: Path) -> None:
+    runs = add(store, tmp_path, {1: 3, 2: 0, 5: 2})
+    pack = read(store, 0, runs=runs)
+    assert pack.pieces == (SegmentPiece(1, 3, 3), SegmentPiece(2, 0, 0), SegmentPiece(5, 2, 2))
+    assert pack.payload == b"\x01\x01\x01\x05\x05"
+    assert pack.check == xxh3_64_intdigest(pack.payload)
+
+
+def test_what_has_no_room_is_left_out(store: RunStore, tmp_path: Path) -> None:
+    half = FETCH_MAX_BYTES // 2
+    runs = add(store, tmp_path, {1: half, 2: half, 3: 1, 4: half + 1})
+    assert [piece.map for piece in read(store, 0, runs=runs).pieces] == [1, 2]
+    assert [piece.map for piece in read(store, 0, runs=runs[1:]).pieces] == [2, 3]
+    assert [piece.map for piece in read(store, 0, 4, runs=runs[2:]).pieces] == [4]
+    assert read(store, 0, runs=(RUN, *runs)).pieces[0] == SegmentPiece(RUN.index, 3, 3)
+    assert [piece.map for piece in read(store, 2, runs=(RUN, *runs)).pieces] == [RUN.index]
+
+
+def test_a_slow_disk_is_not_read_for_longer_than_allowed(store: RunStore, tmp_path: Path) -> None:
+    runs = add(store, tmp_path, {1: 3, 2: 3})
+    assert [piece.map for piece in store.read(ReadRuns(runs, 0, 0), 0).pieces] == [1]
+    lost = store.read(ReadRuns((other(9), *runs), 0, 0), 0)
+    assert (lost.pieces, list(lost.unreadable)) == ((), [other(9)])
+
+
+def test_an_unreadable_run_is_named_and_the_others_are_read(
+    store: RunStore, tmp_path: Path
+) -> None:
+    runs = add(store, tmp_path, {1: 3, 2: 2})
+    pack = read(store, 0, 7, runs=(other(9), *runs))
+    assert [piece.map for piece in pack.pieces] == [1, 2]
+    assert "No such file" in pack.unreadable[other(9)]
 
 
 @pytest.mark.parametrize(("partition", "offset"), [(3, 0), (-1, 0), (0, 4), (0, -1)])
 def test_places_that_a_run_does_not_have(store: RunStore, partition: int, offset: int) -> None:
-    with pytest.raises(RunCorrupt):
-        store.read(RUN, partition, offset)
+    pack = read(store, partition, offset)
+    assert (pack.pieces, list(pack.unreadable)) == ((), [RUN])
 
 
 def test_a_run_that_was_cut_or_removed(store: RunStore, tmp_path: Path) -> None:
     path = tmp_path / "runs" / "j-1" / "0-m-00003.2.run"
-    store.read(RUN, 2, 0)
+    assert read(store, 2).pieces
     path.write_bytes(b"ab")
-    with pytest.raises(RunCorrupt, match="no footer"):
-        store.read(RUN, 0, 0)
+    assert "no footer" in read(store, 0).unreadable[RUN]
     path.write_bytes(encode_index(RUN.index, [PartitionEntry(90, 40, 1)]))
-    with pytest.raises(RunCorrupt, match="cut short"):
-        store.read(RUN, 0, 0)
+    assert "cut short" in read(store, 0).unreadable[RUN]
     path.unlink()
-    with pytest.raises(RunCorrupt, match="cannot be read"):
-        store.read(RUN, 0, 0)
+    assert "No such file" in read(store, 0).unreadable[RUN]
 
 
 def test_a_new_worker_finds_whole_runs_and_removes_the_rest(
@@ -80,23 +133,23 @@ def test_a_new_worker_finds_whole_runs_and_removes_the_rest(
     (folder / "j-1" / "stranger").write_bytes(b"")
     (folder / "j-2").mkdir()
     again = RunStore(folder)
-    assert again.find() == (RunHeld(RUN, 3 + RUN_PIECE_BYTES + 5),)
+    assert again.find() == (RunHeld(RUN, 3 + FETCH_MAX_BYTES + 5),)
     assert [path.name for path in folder.rglob("*")] == ["j-1", "0-m-00003.2.run"]
-    assert again.read(RUN, 0, 0).payload == b"abc"
+    assert read(again, 0).payload == b"abc"
 
 
 def test_dropped_runs_are_gone(store: RunStore, tmp_path: Path) -> None:
     store.drop(RUN)
     store.drop(RUN)
-    with pytest.raises(RunCorrupt):
-        store.read(RUN, 0, 0)
+    assert list(read(store, 0).unreadable) == [RUN]
     store.add(RUN, run_file(tmp_path, b"abc"))
     store.drop_job("j-1")
     assert store.find() == ()
 
 
-def piece(data: bytes, offset: int, size_bytes: int) -> StoreSegment:
-    return StoreSegment(REDUCE, RUN, offset, size_bytes, xxh3_64_intdigest(data), data)
+def piece(data: bytes, offset: int, size_bytes: int, run: AttemptId = RUN) -> StoreSegments:
+    pieces = (SegmentPiece(run.index, len(data), size_bytes),)
+    return StoreSegments(REDUCE, (run,), pieces, offset, xxh3_64_intdigest(data), data)
 
 
 def test_a_segment_is_there_when_it_is_whole(tmp_path: Path) -> None:
@@ -112,6 +165,26 @@ def test_a_segment_is_there_when_it_is_whole(tmp_path: Path) -> None:
     assert segments.source_of(RUN.index) == RUN
 
 
+def test_segments_that_came_together_lie_in_one_file(tmp_path: Path) -> None:
+    segments = Segments(tmp_path)
+    runs = (other(4), other(2), other(7))
+    sizes = (SegmentPiece(4, 2, 2), SegmentPiece(2, 0, 0), SegmentPiece(7, 3, 3))
+    segments.store(StoreSegments(REDUCE, runs, sizes, 0, xxh3_64_intdigest(b"abcde"), b"abcde"))
+    (path,) = tmp_path.iterdir()
+    assert path.read_bytes() == b"abcde"
+    assert [segments.wait(run.index) for run in runs] == [(path, 0), (path, 2), (path, 2)]
+    assert [segments.source_of(run.index) for run in runs] == list(runs)
+
+
+def test_segments_that_came_apart_do_not_disturb_each_other(tmp_path: Path) -> None:
+    segments = Segments(tmp_path)
+    segments.store(piece(b"abc", 0, 5))
+    segments.store(piece(b"fgh", 0, 3, other(8)))
+    segments.store(piece(b"de", 3, 5))
+    places = [segments.wait(index) for index in (RUN.index, 8)]
+    assert [place and place.path.read_bytes() for place in places] == [b"abcde", b"fgh"]
+
+
 def test_an_empty_segment_is_whole_at_once(tmp_path: Path) -> None:
     segments = Segments(tmp_path)
     segments.store(piece(b"", 0, 0))
@@ -123,7 +196,7 @@ def test_an_empty_segment_is_whole_at_once(tmp_path: Path) -> None:
 
 def test_a_segment_of_a_run_on_this_machine_is_read_where_it_lies(tmp_path: Path) -> None:
     segments = Segments(tmp_path)
-    segments.lies_at(RUN, Place(tmp_path / "run", 37))
+    segments.lie_at({RUN: Place(tmp_path / "run", 37)})
     assert segments.wait(RUN.index) == (tmp_path / "run", 37)
     assert segments.source_of(RUN.index) == RUN
 
@@ -134,7 +207,7 @@ def test_damaged_and_missing_pieces_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunCorrupt, match="missing before byte 5"):
         segments.store(piece(b"fg", 5, 9))
     with pytest.raises(RunCorrupt, match="damaged"):
-        segments.store(StoreSegment(REDUCE, RUN, 3, 9, 1, b"def"))
+        segments.store(replace(piece(b"def", 3, 9), check=1))
 
 
 def test_nobody_waits_for_segments_of_a_stopped_attempt(tmp_path: Path) -> None:

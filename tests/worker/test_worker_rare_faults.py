@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from mapreduce.wire import AttemptId, FailureKind
+from mapreduce.wire import AttemptId, FailureKind, SegmentPiece
 from mapreduce.worker.attempt_log import AttemptLog
 from mapreduce.worker.attempt_run import AttemptRun
 from mapreduce.worker.process_tree import is_alive, memory_of, unlinked_bytes
 from mapreduce.worker.whereabouts import read_where
-from mapreduce.worker.work import SampleAttempts, StoreSegment
+from mapreduce.worker.work import SampleAttempts, StoreSegments
 
 from .test_executor import Bench, failed
 from .worker_bench import map_attempt
@@ -68,8 +68,13 @@ def test_a_segment_that_cannot_be_stored_is_a_fault_of_the_node(bench: Bench) ->
     while not bench.executor.execute(SampleAttempts()):
         thread.join(0.001)
     shutil.rmtree(bench.scratch / "attempts")
-    piece = StoreSegment(
-        AttemptId.of(order.task), map_attempt(), 0, 3, xxh3_64_intdigest(b"abc"), b"abc"
+    piece = StoreSegments(
+        AttemptId.of(order.task),
+        (map_attempt(),),
+        (SegmentPiece(0, 3, 3),),
+        0,
+        xxh3_64_intdigest(b"abc"),
+        b"abc",
     )
     with pytest.raises(FileNotFoundError):
         bench.executor.execute(piece)

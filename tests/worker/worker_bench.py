@@ -24,10 +24,12 @@ from mapreduce.wire import (
     AnnounceRuns,
     AttemptId,
     AttemptSucceeded,
+    FetchRuns,
     JobOptions,
     LaunchMap,
     LaunchReduce,
     RegisterWorker,
+    RunAsked,
     RunHeld,
     TaskKind,
     WorkerRegistered,
@@ -64,6 +66,10 @@ def launch_map(index: int = 0, attempt: int = 1, epoch: int = 1) -> LaunchMap:
 def launch_reduce(maps: int = 1, index: int = 0) -> LaunchReduce:
     task = ReduceTask(JOB, 0, index, 1, maps, STEP)
     return LaunchReduce(1, task, SPEC, JobOptions(task_timeout_ns=30 * SECOND_NS), "/.jobs/r")
+
+
+def fetch_runs(*maps: int, partition: int = 0, offset: int = 0) -> FetchRuns:
+    return FetchRuns(JOB, 0, partition, tuple(RunAsked(index, 1) for index in maps), offset)
 
 
 def succeeded(attempt: AttemptId) -> AttemptSucceeded:
