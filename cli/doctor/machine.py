@@ -15,6 +15,7 @@ from cli.render import human_size
 from dfs.config import Config
 from dfs.daemon import FILES_MIN
 from dfs.limits import GIB, MIB, MS_NS, SECOND_NS
+from mapreduce.worker.task_groups import groups_here
 
 FILES_GOOD = 4096
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "glusterfs", "lustre", "virtiofs"}
@@ -40,6 +41,7 @@ def machine(home: Path, config: Config | None) -> Iterator[Check]:
     yield judge_space(usage.free, reserve)
     yield judge_sync(there)
     yield judge_memory(_available_bytes())
+    yield ok("task groups", groups_here(there))
     yield ok("cores", _cores())
     newest = max((path.stat().st_mtime_ns for path in home.glob("*") if path.is_file()), default=0)
     yield judge_clock(time.time_ns(), newest)

@@ -27,6 +27,7 @@ def command(call: Invocation) -> None:
                 "slots": worker.slots,
                 "running": list(worker.running),
                 "avoided": worker.avoided or None,
+                "groups": worker.groups or None,
             }
             click.echo(json_line(fields))
         return

@@ -118,7 +118,8 @@ def worker_list(turn: Turn) -> WorkerList:
         worker = scheduler.state.workers[name]
         usable = scheduler.is_usable(worker, turn.now.mono_ns)
         why = explain(worker, scheduler.state, turn.now.mono_ns)
-        found.append(reports.worker_report(worker, link.address, usable, why))
+        report = reports.worker_report(worker, link.address, usable, why)
+        found.append(msgspec.structs.replace(report, groups=link.groups))
     return WorkerList(tuple(found))
 
 

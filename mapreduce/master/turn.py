@@ -36,10 +36,12 @@ from mapreduce.wire import AttemptId, ForgetJob, JobEvent, JobState, KillAttempt
 
 @dataclass(frozen=True, slots=True)
 class WorkerLink:
-    """The connection on which a worker registered, and where others reach it."""
+    """The connection on which a worker registered, where others reach it, and what it has said of
+    groups (``RegisterWorker``)."""
 
     link: int
     address: WorkerAddress
+    groups: str
 
 
 @dataclass(slots=True)

@@ -105,7 +105,7 @@ def _register(
         parts.epoch = word.epoch + 1
         turn.decision.commands.append(MasterStarted(parts.epoch))
     address = WorkerAddress(name, word.endpoints, word.host)
-    parts.links[name] = WorkerLink(origin.link, address)
+    parts.links[name] = WorkerLink(origin.link, address, word.groups)
     turn.note(f"{name} registered from {word.host} with {word.slots} slots")
     rack = parts.storage.rack(word.node)
     turn.schedule(ev.WorkerJoined(name, word.node, word.slots, word.attempts, rack))

@@ -48,7 +48,7 @@ from mapreduce.runners.here import (
     planned,
     splits_between,
 )
-from mapreduce.runners.local_scratch import LocalScratch
+from mapreduce.runners.local_scratch import TASKS, LocalScratch
 from mapreduce.runners.local_step import JOB_ID, LocalStep, Tools
 from mapreduce.runners.packing import bundle_of, side_files_of
 from mapreduce.runners.submission import Submission
@@ -91,7 +91,7 @@ class LocalRunner:
         self._folder = LocalScratch()
         self.scratch = self._folder.path
         self._slots = usable_cores()
-        self._pool = ProcessPool(self.scratch / "tasks", 0, self._slots)
+        self._pool = ProcessPool(self.scratch / TASKS, 0, self._slots)
         self._runs = RunStore(self.scratch / "runs")
         self._watch = TaskWatch.on(self.scratch, self._slots, default_limits())
         self._code: tuple[object, ...] = ()

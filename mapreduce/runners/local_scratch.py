@@ -14,9 +14,11 @@ from pathlib import Path
 
 from mapreduce.worker.process_tree import end_tagged
 from mapreduce.worker.scratch import remove_tree
+from mapreduce.worker.task_groups import clear_noted
 
 PREFIX = "minimr-"
 LOCK = "LOCK"
+TASKS = "tasks"
 
 
 class LocalScratch:
@@ -47,6 +49,7 @@ def sweep(folder: Path) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(lock).st_uid == os.getuid():
+                clear_noted(path / TASKS)
                 end_tagged(str(path.resolve()))
                 remove_tree(path)
         except BlockingIOError:

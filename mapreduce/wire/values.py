@@ -226,7 +226,8 @@ class TaskReport(msgspec.Struct, frozen=True):
 
 class WorkerReport(msgspec.Struct, frozen=True):
     """A worker as people see it. ``state``: live, stale, dead, draining, left. ``avoided`` says why
-    and for how long it gets nothing, of all jobs or of some."""
+    and for how long it gets nothing, of all jobs or of some; ``groups`` what limits the memory of
+    its tasks and ends their processes."""
 
     worker: str
     state: str
@@ -236,3 +237,4 @@ class WorkerReport(msgspec.Struct, frozen=True):
     endpoints: tuple[str, ...]
     avoided: str = ""
     host: str = ""
+    groups: str = ""

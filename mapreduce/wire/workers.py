@@ -32,7 +32,8 @@ class RegisterWorker(Message, frozen=True):
     Answered by: WorkerRegistered, Refused. ``node`` is the datanode on the same machine, '' if
     there is none. ``attempts`` are those that run or whose end the master has not answered yet;
     what the master thinks of beyond them is lost. ``epoch`` is the highest that the worker ever
-    obeyed. ``AnnounceRuns`` must follow before the worker gets work.
+    obeyed. ``AnnounceRuns`` must follow before the worker gets work. ``groups`` says what limits
+    the memory of tasks there and ends their processes.
     """
 
     endpoints: tuple[str, ...]
@@ -41,6 +42,7 @@ class RegisterWorker(Message, frozen=True):
     slots: int
     attempts: tuple[AttemptId, ...] = ()
     epoch: int = 0
+    groups: str = ""
 
 
 @message(1051)

@@ -62,7 +62,7 @@ from mapreduce.worker.task_messages import (
     Succeeded,
     UserFailed,
 )
-from mapreduce.worker.task_watch import REUSE_PERCENT, Blame, TaskWatch
+from mapreduce.worker.task_watch import REUSE_PERCENT, Blame, TaskWatch, beyond
 from mapreduce.worker.work import RunAttempt
 
 Report = AttemptSucceeded | AttemptFailed
@@ -149,6 +149,16 @@ class AttemptRun:
         child = self._child
         return child.memory_bytes(enough_bytes) if child is not None else 0
 
+    def group_bytes(self) -> int:
+        """What the kernel counts of them, at a glance."""
+        child = self._child
+        return child.group.used_bytes() if child is not None else 0
+
+    def cut_at_bytes(self) -> int:
+        """What they held when the kernel killed one of them for it."""
+        child = self._child
+        return child.group.cut_at_bytes() if child is not None else 0
+
     def scratch_bytes(self, device: int) -> int:
         """What its processes have on the disk."""
         child = self._child
@@ -193,16 +203,29 @@ class AttemptRun:
             kind, text = self._watch.blame(self)
             self._why = self._why or (kind, f"{text}, {self.attempt}: {end.failure.error}")
 
+    def _judge_cut(self, child: TaskChild) -> None:
+        """What ends with a kill by the kernel for the memory limit ends for that."""
+        cut_bytes = child.group.cut_at_bytes()
+        if cut_bytes:
+            held = beyond(self._limit_bytes, cut_bytes)
+            self._why = self._why or (
+                FailureKind.MEMORY,
+                f"{held}, {self.attempt}{self._records()}",
+            )
+
     def _attach(self, child: TaskChild) -> None:
         """From now on ``stop`` reaches the process."""
         with self._lock:
             child.tasks_begun += 1
+            child.group.limit(self._limit_bytes)
             self._child = child
             if self._stopped:
                 raise ChannelClosed("the attempt was stopped before it began")
 
     def _end(self, pool: ProcessPool, child: TaskChild, log: AttemptLog, keep: bool) -> str:
         """Clean up; says how the process ended if it did."""
+        if not keep:
+            self._judge_cut(child)
         with self._lock:
             self._child = None
             keep = keep and not self._stopped
@@ -221,7 +244,8 @@ class AttemptRun:
         """May its process run another task of the job?"""
         enough_bytes = self._limit_bytes * REUSE_PERCENT // 100
         try:
-            return child.memory_bytes(enough_bytes) <= enough_bytes and child.tidy()
+            is_small = child.memory_bytes(enough_bytes) <= enough_bytes
+            return is_small and child.tidy() and not child.group.cut_at_bytes()
         except OSError:  # something in its folder cannot be removed
             return False
 

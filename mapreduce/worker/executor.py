@@ -64,6 +64,11 @@ class AttemptExecutor:
         self._running: dict[AttemptId, AttemptRun] = {}
         self._lock = Lock()
 
+    @property
+    def groups(self) -> str:
+        """What limits the memory of tasks and ends their processes, for people."""
+        return self._pool.groups.uses
+
     def execute(self, work: WorkerTask) -> Any:
         """Do it and return its result; see ``mapreduce.worker.work``."""
         match work:

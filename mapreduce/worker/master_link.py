@@ -50,7 +50,7 @@ Report = AttemptSucceeded | AttemptFailed | RunsLost
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """Who this worker is, and where its master is found."""
+    """Who this worker is, where its master is found, and what it says of ``task_groups``."""
 
     name: str
     endpoints: tuple[str, ...]
@@ -58,6 +58,7 @@ class WorkerSettings:
     node: str
     slots: int
     namenode: tuple[str, ...]
+    groups: str = ""
 
 
 class LinkState(Enum):
@@ -200,6 +201,7 @@ class MasterLink:
             mine.slots,
             tuple(dict.fromkeys(attempts)),
             self.epoch,
+            mine.groups,
         )
         return self._ask(message)
 

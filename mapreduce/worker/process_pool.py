@@ -28,6 +28,7 @@ from mapreduce.limits import TASK_DEATH_NS, TASK_START_NS
 from mapreduce.worker.process_tree import end_tagged
 from mapreduce.worker.scratch import remove_tree
 from mapreduce.worker.task_child import TaskChild
+from mapreduce.worker.task_groups import NOTE, TaskGroups, clear_noted
 
 TASKS_MAX = 32
 """A process is replaced after so many tasks, so that what user code leaks stays small."""
@@ -41,9 +42,11 @@ class ProcessPool:
     ) -> None:
         """Processes live in ``folder``, which is emptied: what an earlier worker left is killed."""
         self._folder = folder.resolve()
+        clear_noted(self._folder)
         end_tagged(str(self._folder))
         remove_tree(self._folder)
         self._folder.mkdir(mode=0o700, parents=True)
+        self.groups = TaskGroups.of(self._folder)
         self._spares = spares
         self._idle_max = idle_max
         self._start_s = start_ns / SECOND_NS
@@ -99,6 +102,8 @@ class ProcessPool:
         self._spawner.join(TASK_DEATH_NS / SECOND_NS)
         for child in [*self._warm, *(child for _, child in self._idle)]:
             child.kill()
+        if self.groups.close():
+            (self._folder / NOTE).unlink(missing_ok=True)
 
     def _pop_idle(self, job_id: str) -> TaskChild | None:
         """Take the youngest living idle process of a job."""
@@ -136,7 +141,7 @@ class ProcessPool:
                 if self._closed:
                     return
             try:
-                child = TaskChild.start(self._folder / str(number))
+                child = TaskChild.start(self._folder / str(number), self.groups)
             except OSError as error:
                 with self._changed:
                     self._error = error

@@ -72,12 +72,19 @@ class Worker:
         threads = slots + SHORT_WORK_THREADS
         self._pool = Pool(self._executor.execute, threads, self._transport.wake, "work")
         settings = WorkerSettings(
-            name, self._transport.endpoints, host_id(), datanode_beside(name), slots, namenode
+            name,
+            self._transport.endpoints,
+            host_id(),
+            datanode_beside(name),
+            slots,
+            namenode,
+            self._executor.groups,
         )
         self._core = WorkerCore(settings)
         self.loop = Loop(PlainStep(self._core), self._transport, self._pool, log)
         self.loop.let_part(self._core)
         self.wake_fd = self._transport.wake_fd
+        log(f"tasks: {self._executor.groups}")
         log(f"{slots} slots; listening on {' and '.join(settings.endpoints)}")
 
     def close(self) -> None:

@@ -9,8 +9,9 @@ Rules of the file:
   waits.
 * Death is noticed at once when the socket closes. A child of the task may hold the socket open, so
   the process is also looked at each ``LOOK_EVERY_NS``.
-* Killing takes the process with all its descendants, then its group, then every process whose
-  environment carries the tag of this task; see ``process_tree``. One that a disk holds in the
+* Killing takes the process with all its descendants, then its process group, then what is in its
+  groups of the kernel (``task_groups``), then every process whose environment carries the tag of
+  this task; see ``process_tree``. One that a disk holds in the
   kernel dies when the disk answers; nobody waits for that longer than ``TASK_DEATH_NS``.
 * A process that left others running when its attempt ended is not used again, and what else it
   left in its folder is removed before the next attempt.
@@ -47,6 +48,7 @@ from mapreduce.worker.process_tree import (
     unlinked_bytes,
 )
 from mapreduce.worker.scratch import remove_tree, used_bytes
+from mapreduce.worker.task_groups import TaskGroup, TaskGroups
 from mapreduce.worker.task_messages import FromTask
 from mapreduce.worker.whereabouts import ASK_SIGNAL, WHERE_FILE, read_where
 
@@ -63,7 +65,11 @@ class TaskChild:
     """A running task process. ``start`` it in a thread that lives as long as the worker."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], channel: Channel[FromTask], folder: Path
+        self,
+        process: subprocess.Popen[bytes],
+        channel: Channel[FromTask],
+        folder: Path,
+        group: TaskGroup | None = None,
     ) -> None:
         self._process = process
         self._channel = channel
@@ -73,11 +79,12 @@ class TaskChild:
         self._poll.register(channel.fileno(), select.POLLIN)
         self._poll.register(process.stdout.fileno(), select.POLLIN)
         self.folder = folder
+        self.group = group or TaskGroup()
         self.tasks_begun = 0
         self._kept: set[str] = set()
 
     @classmethod
-    def start(cls, folder: Path) -> TaskChild:
+    def start(cls, folder: Path, groups: TaskGroups | None = None) -> TaskChild:
         """Start a process in its new private folder, whose path is also its tag."""
         folder.mkdir(mode=0o700)
         ours, theirs = socket.socketpair()
@@ -94,9 +101,12 @@ class TaskChild:
                 start_new_session=True,
             )
             task_pids.add(process.pid)
+        group = groups.make(folder.name) if groups is not None else TaskGroup()
+        group.add(process.pid)
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        return cls(process, Channel(ours, FromTask), folder)  # type: ignore[arg-type]
+        channel: Channel[FromTask] = Channel(ours, FromTask)  # type: ignore[arg-type]
+        return cls(process, channel, folder, group)
 
     @property
     def pid(self) -> int:
@@ -205,6 +215,7 @@ class TaskChild:
             task_pids.discard(self.pid)
         except subprocess.TimeoutExpired:
             how = "was killed and does not die: the kernel holds it, perhaps for a disk that hangs"
+        self.group.end()
         end_tagged(str(self.folder))
         end_orphans()
         self._channel.close()

@@ -4,7 +4,10 @@ All running attempts are looked at each ``LOOK_NS``, for either by a thread of i
 disk may hang:
 
 * *Memory.* What the task process and all that it started hold together may not be more than the
-  attempt's limit. Between two looks a task can go beyond it by what it fills in that time.
+  attempt's limit. Where the kernel counts for a group of processes (``task_groups``), that number
+  is read each ``GLANCE_NS``, and one that is too high is a reason to look at once. The kernel ends
+  what still goes ``room_bytes`` beyond the limit. Without groups a task can go beyond it by what it
+  fills between two looks.
 * *Scratch.* While the disk has room above its reserve nobody is held back. When the reserve is
   touched, the task with most in its private folder is ended if that is more than its share: of the
   room that there was when it began, an equal part for each slot. What the engine itself writes,
@@ -15,10 +18,8 @@ without being to blame fails by a fault of its node, and none is begun while the
 reduce that waits for a map gives up its segments, as such a fault, when an attempt could not begin:
 the map that it waits for may be the one that needs the room.
 
-The limit could also be a cgroup's, which would be exact. That takes a memory controller that was
-delegated to the worker: nothing started from a shell or in a plain container has one, so this
-look would be needed as well, and a word of where the task was cannot be had behind the kernel's
-kill.
+Groups do not make this look superfluous: their count has the cache in it, few machines give them to
+a worker, and a word of where the task was cannot be had behind the kernel's kill.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from mapreduce.worker.process_tree import end_orphans
 from mapreduce.worker.scratch import ScratchDisk
 
 LOOK_NS = 200 * MS_NS
+GLANCE_NS = 25 * MS_NS
 REUSE_PERCENT = 70
 """A process that holds more of its limit than this after a task is not used again."""
 
@@ -72,6 +74,12 @@ class Watched(Protocol):
     def memory_bytes(self, enough_bytes: int) -> int:
         """What its processes hold now, 0 if it has none; counted well above ``enough_bytes``."""
 
+    def group_bytes(self) -> int:
+        """What the kernel counts of them, cache with it; 0 if it does not."""
+
+    def cut_at_bytes(self) -> int:
+        """What they held when the kernel killed one of them for the limit; 0 if it did not."""
+
     def scratch_bytes(self, device: int) -> int:
         """What its processes have in their folder and in nameless files on this device."""
 
@@ -102,8 +110,13 @@ class TaskWatch:
         self._changed = Condition()
         self._closed = False
         self._has_refused = False
-        for look in (self.look_at_memory, self.look_at_disk):
-            Thread(target=self._look_on, args=(look,), name="watch", daemon=True).start()
+        for look, every_ns in (
+            (self.look_at_memory, LOOK_NS),
+            (self.glance_at_groups, GLANCE_NS),
+            (self.look_at_disk, LOOK_NS),
+        ):
+            arguments = (look, every_ns)
+            Thread(target=self._look_on, args=arguments, name="watch", daemon=True).start()
 
     def limit_bytes(self, asked_bytes: int) -> int:
         """The memory of a task whose job asks for so much; 0: for nothing particular."""
@@ -153,11 +166,11 @@ class TaskWatch:
             self._closed = True
             self._changed.notify_all()
 
-    def _look_on(self, look: Callable[[], None]) -> None:
+    def _look_on(self, look: Callable[[], None], every_ns: int) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._running or self._closed)
-                self._changed.wait_for(lambda: self._closed, LOOK_NS / SECOND_NS)
+                self._changed.wait_for(lambda: self._closed, every_ns / SECOND_NS)
                 if self._closed:
                     return
             look()
@@ -167,12 +180,16 @@ class TaskWatch:
         with self._changed:
             running = list(self._running.items())
         for attempt, bounds in running:
-            held_bytes = attempt.memory_bytes(bounds.memory_bytes)
-            if held_bytes > bounds.memory_bytes:
-                limit = show(bounds.memory_bytes)
-                held = f"memory limit of {limit} exceeded: {show(held_bytes)}"
-                attempt.fail(FailureKind.MEMORY, held)
+            _judge_memory(attempt, bounds.memory_bytes)
         end_orphans()
+
+    def glance_at_groups(self) -> None:
+        """Look at the memory of those for which the kernel counts more than they may hold."""
+        with self._changed:
+            running = list(self._running.items())
+        for attempt, bounds in running:
+            if attempt.group_bytes() > bounds.memory_bytes:
+                _judge_memory(attempt, bounds.memory_bytes)
 
     def look_at_disk(self) -> None:
         """End the one that fills it, else one that keeps others from beginning."""
@@ -215,6 +232,20 @@ class TaskWatch:
             return self._disk.room_bytes()
         except OSError:
             return -1
+
+
+def _judge_memory(attempt: Watched, limit_bytes: int) -> None:
+    """End it if it holds too much, or if the kernel killed a part of it for that."""
+    held_bytes = attempt.memory_bytes(limit_bytes)
+    if held_bytes <= limit_bytes:
+        held_bytes = attempt.cut_at_bytes()
+    if held_bytes:
+        attempt.fail(FailureKind.MEMORY, beyond(limit_bytes, held_bytes))
+
+
+def beyond(limit_bytes: int, held_bytes: int) -> str:
+    """What is said of a task that held too much."""
+    return f"memory limit of {show(limit_bytes)} exceeded: {show(held_bytes)}"
 
 
 def show(size_bytes: int) -> str:

@@ -130,6 +130,7 @@ def test_this_machine_without_a_cluster(shell: Shell) -> None:
     found = verdicts(shell, 0)
     assert found["libzmq"] == found["LMDB engine"] == found["configuration"] == "ok"
     lines = shell.minidfs("doctor").out.splitlines()
+    assert any("task groups" in line and "memory: " in line for line in lines)
     assert len(lines) == len(found)
     assert all(line.split()[0] in ("ok", "warn") for line in lines)
 

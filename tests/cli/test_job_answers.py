@@ -118,6 +118,7 @@ def test_the_fields_of_tasks_and_workers(shell: Shell) -> None:
     assert worker == {
         "v": 1, "worker": "w1", "state": "live", "node": "datanode-1", "slots": 2,
         "running": [f"{JOB} m-00001.2"], "avoided": "3 failed",
+        "groups": None,
     }  # fmt: skip
 
 

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -34,6 +36,14 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     assert processes_of(made.scratch) == set()
 
 
+def _leased(file: IO[str]) -> bool:
+    try:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @pytest.fixture
 def hanging_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """A Python whose start hangs in the kernel, as on a disk that does not answer, until the call.
@@ -45,7 +55,8 @@ def hanging_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     program.chmod(0o700)
     with program.open() as held:
         fcntl.fcntl(held, fcntl.F_SETSIG, signal.SIGURG)  # which nobody dies of
-        fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        while not _leased(held):  # a process that was being started may have it for a moment
+            time.sleep(0.001)
         monkeypatch.setattr(sys, "executable", str(program))
         yield lambda: fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 

@@ -35,7 +35,14 @@ class Attempt:
 
     def __init__(self, memory: int = 0, scratch: int = 0, waiting: int = 0) -> None:
         self.memory, self.scratch, self.waiting = memory, scratch, waiting
+        self.group = self.cut = 0
         self.ends: list[tuple[FailureKind, str]] = []
+
+    def group_bytes(self) -> int:
+        return self.group
+
+    def cut_at_bytes(self) -> int:
+        return self.cut
 
     def memory_bytes(self, enough_bytes: int) -> int:
         return self.memory
@@ -70,6 +77,21 @@ def test_a_task_beyond_its_memory_is_ended_and_no_other(stack: ExitStack) -> Non
     watch(stack, Room(GIB), fat, thin).look_at_memory()
     assert fat.ends == [(FailureKind.MEMORY, "memory limit of 100 MiB exceeded: 101 MiB")]
     assert thin.ends == []
+
+
+def test_a_group_that_counts_much_is_a_reason_to_look(stack: ExitStack) -> None:
+    fat, caching, unseen = (Attempt(mib * MIB) for mib in (101, 1, 101))
+    fat.group = caching.group = 101 * MIB
+    watch(stack, Room(GIB), fat, caching, unseen).glance_at_groups()
+    assert fat.ends == [(FailureKind.MEMORY, "memory limit of 100 MiB exceeded: 101 MiB")]
+    assert (caching.ends, unseen.ends) == ([], []), "the cache is nobody's, and no group is fine"
+
+
+def test_a_task_of_which_the_kernel_killed_a_part_is_ended(stack: ExitStack) -> None:
+    cut = Attempt(MIB)
+    cut.cut = 164 * MIB
+    watch(stack, Room(GIB), cut).look_at_memory()
+    assert cut.ends == [(FailureKind.MEMORY, "memory limit of 100 MiB exceeded: 164 MiB")]
 
 
 def test_the_limit_of_the_job_goes_before_that_of_the_worker(stack: ExitStack) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from dfs.limits import MIB
 from mapreduce.wire import AttemptId, AttemptSucceeded, FailureKind
+from mapreduce.worker.task_groups import NOTE
 from mapreduce.worker.work import RunAttempt, StopAttempt
 from tests.worker.test_executor import JOB_ID, Bench, failed, processes_of
 
@@ -43,6 +45,15 @@ class Words(mr.Job):
         code = "import time; held = []\\nwhile len(held) < 300: held.append(b'x' * (1 << 20))\\n"
         subprocess.run([sys.executable, "-c", code + "time.sleep(1000)"])
 
+    def eats_a_gigabyte(self):
+        held = b"x" * (1 << 30)
+        time.sleep(1000)
+
+    def loses_a_child(self):
+        code = "import time; held = b'x' * (1 << 30); time.sleep(1000)"
+        subprocess.run([sys.executable, "-c", code])
+        time.sleep(1000)
+
     def swells(self):
         self.held = b"x" * (120 << 20)
 
@@ -55,6 +66,10 @@ class Words(mr.Job):
                 os.execve("/bin/sleep", ["sleep", known_by], {})
             os._exit(0)
         os.wait()
+
+    def hides_and_sleeps(self):
+        self.hides()
+        time.sleep(1000)
 
     def hides_and_exits(self):
         self.hides()
@@ -115,15 +130,15 @@ def order(bench: Bench, act: str, attempt: int = 1) -> RunAttempt:
     return dataclasses.replace(bench.order(act, attempt), memory_bytes=MEMORY_BYTES)
 
 
-def sleepers() -> list[int]:
-    """The hidden daemons that tasks of this process started."""
+def sleepers(worker: int = os.getpid()) -> list[int]:
+    """The hidden daemons that tasks of this process, or of that one, started."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().split(b"\0")
         except OSError:
             continue
-        if words[:2] == [b"sleep", f"{os.getpid()}.5".encode()]:
+        if words[:2] == [b"sleep", f"{worker}.5".encode()]:
             found.append(int(entry.parent.name))
     return found
 
@@ -220,3 +235,59 @@ def test_an_attempt_finds_nothing_of_the_one_before(bench: Bench) -> None:
     assert "['code'] finds" in said
     assert "True temporary" in said
     assert os.path.isdir(bench.scratch / "tasks")
+
+
+def groups_do(bench: Bench) -> tuple[bool, bool]:
+    """Do groups of the kernel limit memory on this machine, and end what is in them?"""
+    uses = bench.executor._pool.groups.uses
+    return "memory: cgroup" in uses, "processes: cgroup" in uses
+
+
+def test_a_task_that_takes_much_at_once_is_named_and_held(bench: Bench) -> None:
+    """Faster than the watch looks; where groups limit memory it does not get far."""
+    report = failed(bench.run(order(bench, "eats_a_gigabyte")), FailureKind.MEMORY)
+    found = re.fullmatch(r"memory limit of 200 MiB exceeded: (\d+) MiB, m-00000\.1.*", report.text)
+    assert found, report
+    if groups_do(bench)[0]:
+        assert int(found[1]) < 512
+    assert isinstance(bench.run(order(bench, "", 2)), AttemptSucceeded)
+
+
+def test_a_task_that_lost_a_child_to_the_limit_ends_for_it(bench: Bench) -> None:
+    """Where the kernel keeps the limit it kills the child, and the task would go on."""
+    report = failed(bench.run(order(bench, "loses_a_child")), FailureKind.MEMORY)
+    assert report.text.startswith("memory limit of 200 MiB exceeded: ")
+
+
+def test_no_group_is_left_when_a_worker_has_ended(bench: Bench) -> None:
+    groups = bench.executor._pool.groups
+    paths = groups.paths
+    assert isinstance(bench.run(order(bench, "hides")), AttemptSucceeded)
+    bench.executor.close()
+    assert [path for path in paths if path.exists()] == []
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.worker.test_wild_attempts import CODE, Bench, order
+bench = Bench(Path(sys.argv[1]), CODE)
+bench.run(order(bench, "hides_and_sleeps"))
+"""
+
+
+def test_the_next_worker_ends_a_daemon_that_dropped_its_environment(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)]) as killed:
+        while not sleepers(killed.pid):
+            assert killed.poll() is None
+            time.sleep(0.01)
+        killed.kill()
+    note = tmp_path / "scratch/tasks" / NOTE
+    noted = [Path(line) for line in note.read_text().split()] if note.exists() else []
+    bench = Bench(tmp_path, CODE)
+    left = sleepers(killed.pid)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert bool(left) != groups_do(bench)[1], "only groups find it"
+    assert [path for path in noted if path.exists()] == []
+    bench.executor.close()
