@@ -111,16 +111,16 @@ class Client:
 
     def get(self, src: str, local: LocalPath, *, overwrite: bool = False) -> None:
         """Copy a DFS file to a local one, which appears whole or not at all."""
-        with self._open_raw(src) as source, replace_local(local, overwrite) as target:
+        with self.open_raw(src) as source, replace_local(local, overwrite) as target:
             while pieces := source.read(4 * FRAME_BYTES):
                 target.write(pieces)
 
     def read_bytes(self, path: str) -> bytes:
         """The whole content of a file; one that is replaced meanwhile is read from its start."""
         for _ in range(READ_AGAIN_MAX):
-            with self._open_raw(path) as file, suppress(NotFound):
+            with self.open_raw(path) as file, suppress(NotFound):
                 return file.readall()
-        with self._open_raw(path) as file:
+        with self.open_raw(path) as file:
             return file.readall()
 
     def write_bytes(
@@ -159,7 +159,7 @@ class Client:
         readers see the old content, and only one writer at a time may do so.
         """
         if mode in _READ_MODES:
-            reader = io.BufferedReader(self._open_raw(path), SLICE_BYTES)
+            reader = io.BufferedReader(self.open_raw(path), SLICE_BYTES)
             return reader if mode == "rb" else io.TextIOWrapper(reader, encoding, errors, newline)
         if mode not in _WRITE_MODES:
             known = " ".join(sorted(_READ_MODES | _WRITE_MODES))
@@ -172,6 +172,11 @@ class Client:
         if mode.endswith("b"):
             return cast("IO[bytes]", file)
         return TextWriteFile(file, encoding, errors, newline)
+
+    def open_raw(self, path: str) -> ReadFile:
+        """Open a file for reading, without a buffer."""
+        opened = self.run(open_file(self.namenode, _clean(path)))
+        return ReadFile(self._connection, opened)
 
     # The namespace.
 
@@ -253,10 +258,6 @@ class Client:
 
     def _change(self, change: wire.Change) -> None:
         self.run(self.namenode.change(change))
-
-    def _open_raw(self, path: str) -> ReadFile:
-        opened = self.run(open_file(self.namenode, _clean(path)))
-        return ReadFile(self._connection, opened)
 
     def _create(
         self, path: str, options: FileOptions, overwrite: bool, size_hint: int = 0

@@ -3,6 +3,9 @@
 A read that begins where the last one ended is sequential. Then whole spans of 4 MiB are
 fetched, and the next one is under way while this one is consumed. Other reads fetch what
 was asked for, so that seeking about costs no more than it must.
+
+Whoever reads on behalf of another process of this machine can give it the open file of a chunk
+instead (``open_chunk``), which that process checks itself, see ``chunk_file``.
 """
 
 from __future__ import annotations
@@ -10,13 +13,18 @@ from __future__ import annotations
 import io
 import os
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from dfs.client.chunk_file import ChunkFacts
 from dfs.client.connection import Connection
 from dfs.client.io_thread import Running
-from dfs.client.reading import OpenedFile, read_range
+from dfs.client.reading import OpenedFile, locate, read_range
+from dfs.disk import LocalFile
+from dfs.errors import NotFound, StorageFault
 from dfs.events import Payload
 from dfs.limits import READ_AHEAD_BYTES
+from dfs.net.descriptors import open_chunk
+from dfs.wire.namespace import LocatedChunk
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -53,6 +61,17 @@ class _Span:
         return pieces
 
 
+class OpenChunk(NamedTuple):
+    """The file of a chunk, opened by a datanode of this machine; whoever holds this closes it.
+
+    The chunk's first byte is byte ``start`` of the DFS file. Nothing is verified yet.
+    """
+
+    start: int
+    facts: ChunkFacts
+    file: LocalFile
+
+
 class ReadFile(io.RawIOBase):
     """A file open for reading, without a buffer of its own; see ``io.BufferedReader``."""
 
@@ -66,6 +85,8 @@ class ReadFile(io.RawIOBase):
         self._position = 0
         self._span = _Span(0, [])
         self._ahead: tuple[int, Running[list[Payload]]] | None = None
+        self._silent: set[str] = set()
+        """Endpoints of this machine that gave out no descriptors: none is waited for again."""
 
     @property
     def size(self) -> int:
@@ -113,6 +134,44 @@ class ReadFile(io.RawIOBase):
                 whole.write(piece)
             self._position = self._span.start
         return whole.getvalue()
+
+    def chunk_at(self, offset: int) -> LocatedChunk | None:
+        """The chunk that holds a byte; None behind the end, and in a file so small that it has
+        no chunks. Raises as reading does."""
+        self._check_open()
+        if self._opened.content is not None or offset >= self.size:
+            return None
+        known = self._opened.chunk_at(offset)
+        return known or self._connection.run(
+            locate(self._connection.namenode, self._opened, offset)
+        )
+
+    def open_chunk(self, offset: int) -> OpenChunk | None:
+        """The open file of the chunk that holds a byte; None unless a datanode of this machine
+        has it and gives it out. Raises as reading does."""
+        chunk = self.chunk_at(offset)
+        if chunk is None:
+            return None
+        settings = self._connection.namenode.settings
+        for node in chunk.nodes:
+            endpoint = node.descriptors_for(settings.host)
+            file = self._ask_for(endpoint, chunk) if endpoint is not None else None
+            if file is not None:
+                facts = (settings.cluster, chunk.chunk, chunk.generation, chunk.length)
+                return OpenChunk(chunk.start, ChunkFacts(*facts, chunk.digest), file)
+        return None
+
+    def _ask_for(self, endpoint: str, chunk: LocatedChunk) -> LocalFile | None:
+        """The file of a chunk from a datanode of this machine, if it gives it out."""
+        if endpoint in self._silent:
+            return None
+        try:
+            return open_chunk(endpoint, chunk.chunk, chunk.generation)
+        except NotFound:
+            return None
+        except StorageFault:
+            self._silent.add(endpoint)
+            return None
 
     def close(self) -> None:
         if not self.closed:

@@ -125,7 +125,7 @@ def read_range(
         return [memoryview(file.content)[offset:end]]
     pieces: list[Payload] = []
     while offset < end:
-        chunk = yield from _locate(namenode, file, offset)
+        chunk = yield from locate(namenode, file, offset)
         upto = min(end, chunk.start + chunk.length)
         read = _ChunkRead(chunk, offset - chunk.start, upto - chunk.start)
         yield from _read_chunk(namenode, file, read)
@@ -134,7 +134,8 @@ def read_range(
     return pieces
 
 
-def _locate(namenode: Namenode, file: OpenedFile, offset: int) -> Operation[LocatedChunk]:
+def locate(namenode: Namenode, file: OpenedFile, offset: int) -> Operation[LocatedChunk]:
+    """The chunk that holds a byte of a file that has chunks. Raises ``NotFound``."""
     chunk = file.chunk_at(offset)
     if chunk is None:
         question = Locate(file.entry.path, offset, -1, file.entry.inode)
@@ -211,7 +212,7 @@ def _read_chunk(namenode: Namenode, file: OpenedFile, read: _ChunkRead) -> Opera
             yield Sleep(pause_ns)
             pause_ns = min(2 * pause_ns, RETRY_PAUSE_MAX_NS)
         file.page = ()
-        read.chunk = yield from _locate(namenode, file, read.chunk.start)
+        read.chunk = yield from locate(namenode, file, read.chunk.start)
 
 
 def _try_replicas(

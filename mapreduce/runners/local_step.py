@@ -50,6 +50,25 @@ class Tools:
     options: JobOptions
 
 
+class LocalInput:
+    """An input that is no file of the DFS, and has no chunks."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def open_chunk(self, offset: int) -> None:
+        """There is none."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes from an offset on."""
+        self._file.seek(offset)
+        return self._file.read(length)
+
+    def close(self) -> None:
+        """It is not read any more."""
+        self._file.close()
+
+
 class LocalStorage:
     """One attempt's files: a map's input where it lies, and parts where the output is made."""
 
@@ -58,12 +77,10 @@ class LocalStorage:
         self._parts = parts
         self._created: list[str] = []
 
-    def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
-        """The input from a byte on."""
+    def open_input(self, path: str, inode: int) -> LocalInput:
+        """The input."""
         assert self._inputs is not None, "a reduce has no input file"
-        file = self._inputs.open(path)
-        file.seek(offset)
-        return file
+        return LocalInput(self._inputs.open(path))
 
     def create_output(self, path: str, replication: int) -> OutputFile:
         """A part, or a file of a side output."""

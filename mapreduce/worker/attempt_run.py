@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import errno
 import signal
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
 
@@ -56,6 +57,7 @@ from mapreduce.worker.task_messages import (
     End,
     EnvironmentFailed,
     OpenJob,
+    Question,
     Ready,
     StartMap,
     StartReduce,
@@ -288,9 +290,13 @@ class AttemptRun:
                 case Ready():
                     raise ProtocolError("a task is running and its process says it is ready")
                 case question:
-                    answer = self._service.answer(question, payload)
-                    if answer is not None:
-                        child.channel.send(*answer)
+                    self._answer(child, question, payload)
+
+    def _answer(self, child: TaskChild, question: Question, payload: bytearray) -> None:
+        answer = self._service.answer(question, payload)
+        if answer is not None:
+            with closing(answer):
+                child.channel.send(*answer)
 
     # The report.
 

@@ -9,17 +9,20 @@ the structs it expects.
 
 ``FrameReader`` is the receiving half without the socket: it says where the next bytes belong
 and returns a frame when one is whole, so a payload is received into its place and not copied.
-``Channel`` is both halves over a blocking socket. A closed or torn connection is
-``ChannelClosed``; bytes that are no frame are ``ProtocolError``, after which nothing more can be
-read.
+``Channel`` is both halves over a blocking socket. A frame may have an open file beside it, whose
+descriptor goes with its first byte (SCM_RIGHTS). Only the task takes descriptors
+(``TakingChannel``); the kernel closes those that come to anybody else. A closed or torn connection
+is ``ChannelClosed``; bytes that are no frame are ``ProtocolError``, after which nothing more can
+be read.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from contextlib import suppress
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -31,12 +34,21 @@ HEAD_MAX_BYTES = 16 * MIB
 PAYLOAD_MAX_BYTES = 1 * MIB
 
 _SIZES = struct.Struct(">II")
+_DESCRIPTOR = struct.Struct("i")
+_BESIDE_BYTES = socket.CMSG_SPACE(_DESCRIPTOR.size)
 
 T = TypeVar("T")
 
 
 class ChannelClosed(Exception):  # noqa: N818 - it is how a conversation ends, not only an error
     """The other side is gone."""
+
+
+class HasDescriptor(Protocol):
+    """An open file."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
 
 
 class RawFrame(NamedTuple):
@@ -118,10 +130,18 @@ class Channel(Generic[T]):
         """The descriptor of the socket."""
         return self._socket.fileno()
 
-    def send(self, message: object, payload: bytes | memoryview = b"") -> None:
-        """Send one message; blocks while the other side does not read."""
+    def send(
+        self,
+        message: object,
+        payload: bytes | memoryview = b"",
+        file: HasDescriptor | None = None,
+    ) -> None:
+        """Send one message; blocks while the other side does not read. It gets a descriptor of its
+        own of ``file``."""
         head, body = encode_frame(message, payload)
         try:
+            if file is not None:
+                head = memoryview(head)[self._send_beside(head, file) :]
             self._socket.sendall(head)
             if len(body):
                 self._socket.sendall(body)
@@ -133,7 +153,7 @@ class Channel(Generic[T]):
         frame = None
         while frame is None:
             try:
-                count = self._socket.recv_into(self._reader.space())
+                count = self._receive_into(self._reader.space())
             except OSError as error:
                 raise ChannelClosed(str(error)) from None
             if not count:
@@ -145,6 +165,14 @@ class Channel(Generic[T]):
         except (msgspec.DecodeError, RecursionError) as error:
             raise ProtocolError(f"a message does not decode: {error}") from None
 
+    def _send_beside(self, head: bytes | memoryview, file: HasDescriptor) -> int:
+        """Send some of these bytes and a descriptor; how many."""
+        beside = (socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(file.fileno()))
+        return self._socket.sendmsg([head], [beside])
+
+    def _receive_into(self, space: memoryview) -> int:
+        return self._socket.recv_into(space)
+
     def hang_up(self) -> None:
         """End the conversation while another thread may wait in it: both sides see the end."""
         with suppress(OSError):  # it has ended
@@ -153,3 +181,45 @@ class Channel(Generic[T]):
     def close(self) -> None:
         """End the conversation and free the socket; nobody may be waiting in it."""
         self._socket.close()
+
+
+class TakingChannel(Channel[T]):
+    """The end that takes descriptors: that of the task."""
+
+    _taken: int | None = None
+
+    def take_descriptor(self) -> int | None:
+        """The descriptor that came with the last message, which is now the caller's to close; None
+        when none came, as in a process that may open no more files."""
+        taken, self._taken = self._taken, None
+        return taken
+
+    def _receive_into(self, space: memoryview) -> int:
+        count, beside, _, _ = self._socket.recvmsg_into([space], _BESIDE_BYTES, _CLOSE_ON_EXEC)
+        for level, kind, data in beside:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self._keep(*_DESCRIPTOR.unpack(data))
+        return count
+
+    def receive(self) -> tuple[T, bytearray]:
+        """The next message and its payload; blocks until it is whole."""
+        self._drop()
+        return super().receive()
+
+    def close(self) -> None:
+        """End the conversation and free what it holds; nobody may be waiting in it."""
+        super().close()
+        self._drop()
+
+    def _keep(self, descriptor: int) -> None:
+        self._drop()
+        os.set_inheritable(descriptor, False)
+        self._taken = descriptor
+
+    def _drop(self) -> None:
+        unwanted = self.take_descriptor()
+        if unwanted is not None:
+            os.close(unwanted)
+
+
+_CLOSE_ON_EXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)

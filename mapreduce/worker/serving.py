@@ -3,12 +3,17 @@
 The task asks one thing at a time and is not trusted: it reads only its own input, writes only
 names of its own parts into the folder of its attempt, and holds few files. A file that it
 never closed, because it failed or died, is discarded with ``close``.
+
+What lies in a chunk of its input that a datanode of this machine has, it reads itself: it gets the
+chunk's open file, and no other.
 """
 
 from __future__ import annotations
 
-from typing import BinaryIO, Protocol, TypeAlias, TypeVar
+from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
+from dfs.client.read_file import OpenChunk
+from dfs.disk import LocalFile
 from dfs.errors import BadArgument, DfsError, StorageFault, Unavailable
 from mapreduce.job import MapTask, ReduceTask
 from mapreduce.limits import SIDE_OUTPUTS_MAX
@@ -16,6 +21,7 @@ from mapreduce.side_output import check_file
 from mapreduce.worker.segments import Segments
 from mapreduce.worker.task_messages import (
     READ_BYTES,
+    ChunkHere,
     CloseInput,
     CloseOutput,
     CreateOutput,
@@ -38,8 +44,36 @@ REPLICAS_BETWEEN_STEPS = 1
 """What one step leaves to the next can be made again."""
 
 T = TypeVar("T")
-Answer: TypeAlias = tuple[ToTask, bytes]
-_DONE: Answer = (Done(), b"")
+
+
+class Answer(NamedTuple):
+    """What the task is told, with bytes or with an open file. The task gets a descriptor of its
+    own: this one is to be closed once the answer is sent, or cannot be."""
+
+    message: ToTask
+    payload: bytes = b""
+    file: LocalFile | None = None
+
+    def close(self) -> None:
+        """The answer was sent, or nobody hears it any more."""
+        if self.file is not None:
+            self.file.close()
+
+
+_DONE = Answer(Done())
+
+
+class InputFile(Protocol):
+    """A file that a map reads; errors are as in ``TaskFiles``."""
+
+    def open_chunk(self, offset: int) -> OpenChunk | None:
+        """The open file of the chunk that holds a byte, where one is to be had here."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """At most so many bytes from an offset on; none at the end."""
+
+    def close(self) -> None:
+        """It is not read any more."""
 
 
 class OutputFile(Protocol):
@@ -59,8 +93,8 @@ class TaskFiles(Protocol):
     """What a task's input is read from and its parts are written to; errors are DfsError and,
     where files of this machine are meant, OSError."""
 
-    def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
-        """A file from a byte on. Raises NotFound when the path names another inode."""
+    def open_input(self, path: str, inode: int) -> InputFile:
+        """A file. Raises NotFound when the path names another inode."""
 
     def create_output(self, path: str, replication: int) -> OutputFile:
         """A new file with so many replicas, 0: the cluster's default; what has the name is
@@ -89,7 +123,7 @@ class TaskService:
         self._order = order
         self._storage = storage
         self._segments = segments
-        self._inputs: dict[int, BinaryIO] = {}
+        self._inputs: dict[int, InputFile] = {}
         self._outputs: dict[int, OutputFile] = {}
         self._write_errors: dict[int, DfsError | OSError] = {}
         self.progress = Progress(0, 0.0, "")
@@ -103,9 +137,9 @@ class TaskService:
         try:
             return self._answer(question, payload)
         except DfsError as error:
-            return Failed(error.number, error.message, error.path), b""
+            return Answer(Failed(error.number, error.message, error.path))
         except OSError as error:
-            return Failed(StorageFault.number, f"{type(error).__name__}: {error}"), b""
+            return Answer(Failed(StorageFault.number, f"{type(error).__name__}: {error}"))
 
     def close(self) -> None:
         """Discard what the task left open."""
@@ -144,7 +178,7 @@ class TaskService:
             raise BadArgument("a task reads its own input only", question.path)
         _check_handle(question.handle, self._inputs)
         try:
-            file = self._storage.open_input(question.path, self._order.inode, question.offset)
+            file = self._storage.open_input(question.path, self._order.inode)
         except DfsError:
             self.input_failed = True
             raise
@@ -152,8 +186,12 @@ class TaskService:
         return _DONE
 
     def _read_input(self, question: ReadInput) -> Answer:
+        file = _get(self._inputs, question.handle)
         try:
-            return Data(), _get(self._inputs, question.handle).read(READ_BYTES)
+            chunk = None if question.as_bytes else file.open_chunk(question.offset)
+            if chunk is not None:
+                return Answer(ChunkHere(chunk.start, *chunk.facts), file=chunk.file)
+            return Answer(Data(), file.read(question.offset, READ_BYTES))
         except DfsError:
             self.input_failed = True
             raise
@@ -162,7 +200,7 @@ class TaskService:
         place = self._segments.wait(question.map_index)
         if place is None:
             raise Unavailable("the attempt is being stopped")
-        return SegmentAt(str(place.path), place.offset), b""
+        return Answer(SegmentAt(str(place.path), place.offset))
 
     def _create_output(self, question: CreateOutput) -> Answer:
         task, name = self._order.task, question.name
@@ -200,7 +238,7 @@ def replication_of(task: MapTask | ReduceTask, name: str) -> int:
     return REPLICAS_BETWEEN_STEPS if is_between else 0
 
 
-def _check_handle(handle: int, files: dict[int, BinaryIO] | dict[int, OutputFile]) -> None:
+def _check_handle(handle: int, files: dict[int, InputFile] | dict[int, OutputFile]) -> None:
     if handle in files or len(files) >= OPEN_FILES_MAX:
         raise BadArgument(f"a task may have {OPEN_FILES_MAX} files open, each under its own handle")
 

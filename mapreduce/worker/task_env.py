@@ -1,8 +1,9 @@
 """The environment of a task in its own process: private files here, the rest by the worker.
 
 Scratch files, and the run file that a map leaves, are plain files of the attempt's folder.
-Inputs and outputs of the DFS go through the worker, which has the connections and the keys; the
-segments that a reducer merges are fetched by the worker into the attempt's folder.
+Outputs of the DFS go through the worker, which has the connections and the keys, and so do inputs,
+unless they lie on this machine (see ``task_input``); the segments that a reducer merges are fetched
+by the worker into the attempt's folder.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dfs.errors import ProtocolError, from_wire
-from mapreduce.worker.channel import Channel
+from mapreduce.worker.channel import TakingChannel
+from mapreduce.worker.task_input import Ask, TaskInput
 from mapreduce.worker.task_messages import (
     READ_BYTES,
-    CloseInput,
+    ChunkHere,
     CloseOutput,
     CreateOutput,
     Data,
@@ -26,20 +28,20 @@ from mapreduce.worker.task_messages import (
     OpenSegment,
     Progress,
     Question,
-    ReadInput,
     SegmentAt,
     ToTask,
     WriteOutput,
 )
 
-Ask = Callable[[Question], tuple[ToTask, bytearray]]
 Tell = Callable[[WriteOutput, "bytes | memoryview"], None]
 
 
 class WorkerEnv:
     """A ``TaskEnv`` over the channel to the worker. Errors: ``DfsError``, ``ChannelClosed``."""
 
-    def __init__(self, channel: Channel[Any], folder: Path, run_path: Path | None = None) -> None:
+    def __init__(
+        self, channel: TakingChannel[Any], folder: Path, run_path: Path | None = None
+    ) -> None:
         self._channel = channel
         self._folder = folder
         self._run_path = run_path
@@ -48,8 +50,9 @@ class WorkerEnv:
     def open_input(self, path: str, offset: int) -> BinaryIO:
         """A file of the DFS from a byte on."""
         handle = self._new_handle()
-        self._ask(OpenInput(handle, path, offset))
-        return io.BufferedReader(_Input(self._ask, handle), READ_BYTES)
+        self._ask(OpenInput(handle, path))
+        file = TaskInput(self._ask, self._channel.take_descriptor, handle, offset)
+        return io.BufferedReader(file, READ_BYTES)
 
     def create_scratch(self, name: str) -> BinaryIO:
         """A new private file."""
@@ -97,40 +100,12 @@ class WorkerEnv:
         answer, payload = self._channel.receive()
         if isinstance(answer, Failed):
             raise from_wire(answer.number, answer.text, answer.path)
-        if not isinstance(answer, Done | Data | SegmentAt):
+        if not isinstance(answer, Done | Data | SegmentAt | ChunkHere):
             raise ProtocolError(f"{type(answer).__name__} is no answer")
         return answer, payload
 
     def _tell(self, message: WriteOutput, payload: bytes | memoryview) -> None:
         self._channel.send(message, payload)
-
-
-class _Input(io.RawIOBase):
-    """An input file, read forward in pieces as the worker hands them out."""
-
-    def __init__(self, ask: Ask, handle: int) -> None:
-        self._ask = ask
-        self._handle = handle
-        self._piece = memoryview(b"")
-        self._ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._piece and not self._ended:
-            _, payload = self._ask(ReadInput(self._handle))
-            self._piece = memoryview(payload)
-            self._ended = not payload
-        count = min(len(buffer), len(self._piece))
-        buffer[:count] = self._piece[:count]
-        self._piece = self._piece[count:]
-        return count
-
-    def close(self) -> None:
-        if not self.closed:
-            super().close()
-            self._ask(CloseInput(self._handle))
 
 
 class _Output(io.RawIOBase):

@@ -10,8 +10,9 @@ answered; a write that failed is told when the output is closed. The last word o
 task                   meaning                                         answer
 =====================  ==============================================  ====================
 ``Ready``              the process is warm, or the job is open
-``OpenInput``          read a file of the DFS from a byte on           ``Done``, ``Failed``
-``ReadInput``          the next bytes; an empty payload is the end     ``Data``, ``Failed``
+``OpenInput``          read a file of the DFS                          ``Done``, ``Failed``
+``ReadInput``          the bytes at an offset; an empty payload is     ``Data``, ``Failed``,
+                       the end                                         ``ChunkHere``
 ``CloseInput``         no more of this file                            ``Done``
 ``OpenSegment``        this partition of a map's run, once fetched     ``SegmentAt``,
                                                                        ``Failed``
@@ -20,20 +21,27 @@ task                   meaning                                         answer
 ``CloseOutput``        it is complete                                  ``Done``, ``Failed``
 =====================  ==============================================  ====================
 
+``ChunkHere`` comes with a descriptor (SCM_RIGHTS) of the chunk's file, when a datanode of this
+machine has it: the task reads and verifies the bytes of this chunk itself and asks again at its
+end. If it cannot, whatever the reason, it asks for them ``as_bytes``.
+
 Handles are numbers that the task chooses. ``Failed`` carries an error of ``dfs.errors`` by its
 number; it fails the attempt and is not the fault of user code.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
 from mapreduce.job import Failure, JobSpec, MapOutcome, MapTask, ReduceOutcome, ReduceTask
 
 READ_BYTES = 1 << 20
-"""What one ``ReadInput`` brings at most, and one ``WriteOutput`` carries."""
+"""What one ``Data`` brings at most, and one ``WriteOutput`` carries."""
+
+Offset: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+"""A byte of a file, as a task names it."""
 
 
 class OpenJob(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -86,22 +94,38 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag=7):
     path: str = ""
 
 
+class ChunkHere(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """The byte asked for lies in a chunk whose open file comes with this.
+
+    The chunk's first byte is byte ``start`` of the input; the rest is what its file must prove, see
+    ``dfs.client.chunk_file``.
+    """
+
+    start: int
+    cluster: str
+    chunk: int
+    generation: int
+    length: int
+    digest: bytes
+
+
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """The process waits for orders."""
 
 
 class OpenInput(msgspec.Struct, frozen=True, array_like=True, tag=21):
-    """Open an input file at a byte offset."""
+    """Open an input file."""
 
     handle: int
     path: str
-    offset: int
 
 
 class ReadInput(msgspec.Struct, frozen=True, array_like=True, tag=22):
-    """The next bytes of an open input."""
+    """Bytes of an open input from ``offset`` on; ``as_bytes``: and no descriptor."""
 
     handle: int
+    offset: Offset
+    as_bytes: bool = False
 
 
 class CloseInput(msgspec.Struct, frozen=True, array_like=True, tag=23):
@@ -168,7 +192,7 @@ class EnvironmentFailed(msgspec.Struct, frozen=True, array_like=True, tag=31):
 
 
 Order: TypeAlias = OpenJob | StartMap | StartReduce
-ToTask: TypeAlias = Order | Done | Data | SegmentAt | Failed
+ToTask: TypeAlias = Order | Done | Data | SegmentAt | Failed | ChunkHere
 Question: TypeAlias = (
     OpenInput
     | ReadInput

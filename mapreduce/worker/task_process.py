@@ -3,7 +3,7 @@
 It is started ahead of need, imports what every task needs, says ``Ready`` and waits on the socket
 it inherited. It opens one job in its life and runs that job's tasks one after the other. It is
 the only process of the cluster in which user code runs and in which anything is unpickled; all
-that it knows came over the socket, and it holds no other.
+that it knows came over the socket, and it holds no other; open files of chunks come there too.
 
 An attempt ends with one word to the worker. The worker does not trust the process after any
 word but ``Succeeded`` and kills it, so nothing is cleaned up here.
@@ -27,7 +27,7 @@ from mapreduce.loader import load_from_bundle
 from mapreduce.task.map_task import run_map
 from mapreduce.task.reduce_task import run_reduce
 from mapreduce.task.standing import where
-from mapreduce.worker.channel import Channel, ChannelClosed
+from mapreduce.worker.channel import ChannelClosed, TakingChannel
 from mapreduce.worker.confine import bound_address_space, confine
 from mapreduce.worker.task_env import WorkerEnv
 from mapreduce.worker.task_messages import (
@@ -43,7 +43,7 @@ from mapreduce.worker.task_messages import (
 )
 from mapreduce.worker.whereabouts import answer_when_asked
 
-TaskChannel = Channel[ToTask]
+TaskChannel = TakingChannel[ToTask]
 CODE_FOLDER = "code"
 GC_THRESHOLDS = (50_000, 20, 100)
 """A task makes and drops many small objects and few cycles: the collector looks for these more
@@ -127,7 +127,7 @@ def main() -> None:
     os.environ.pop("PYTHONPATH", None)  # it served to find this module, and is not the user's
     os.set_inheritable(descriptor, False)
     connection = socket.socket(fileno=descriptor)
-    channel: TaskChannel = Channel(connection, ToTask)  # type: ignore[arg-type]
+    channel: TaskChannel = TakingChannel(connection, ToTask)  # type: ignore[arg-type]
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:

@@ -21,7 +21,8 @@ CLUSTER = "stage"
 
 @dataclass
 class Node:
-    """A datanode. ``fuse``: how many messages it survives; ``silent``: it never answers."""
+    """A datanode. ``fuse``: how many messages it survives; ``silent``: it never answers;
+    ``descriptors``: the endpoint where it gives out open files."""
 
     name: str
     host: str = "there"
@@ -34,10 +35,12 @@ class Node:
     sealed: dict[tuple[int, int], bytes] = field(default_factory=dict)
     reads: int = 0
     dropped: list[int] = field(default_factory=list)
+    descriptors: str = ""
 
     @property
     def address(self) -> m.NodeAddress:
-        return m.NodeAddress(self.name, (f"ipc:///{self.name}", f"tcp://{self.name}"), self.host)
+        endpoints = (f"ipc:///{self.name}", f"tcp://{self.name}", self.descriptors)
+        return m.NodeAddress(self.name, tuple(filter(None, endpoints)), self.host)
 
     def survives(self) -> bool:
         if self.fuse is not None:

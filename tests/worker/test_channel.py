@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,10 +23,12 @@ from mapreduce.worker.channel import (
     ChannelClosed,
     FrameReader,
     RawFrame,
+    TakingChannel,
     encode_frame,
 )
 from mapreduce.worker.task_messages import (
     Data,
+    Done,
     Failed,
     FromTask,
     OpenInput,
@@ -32,6 +37,7 @@ from mapreduce.worker.task_messages import (
     ToTask,
     WriteOutput,
 )
+from tests.worker.map_inputs import open_descriptors
 
 SIZES = struct.Struct(">II")
 Pair = tuple[socket.socket, socket.socket]
@@ -110,12 +116,12 @@ def test_a_conversation_with_a_large_payload(pair: Pair) -> None:
     payload = bytes(range(256)) * (PAYLOAD_MAX_BYTES // 256)
 
     def answer() -> None:
-        assert worker.receive() == (ReadInput(3), bytearray())
+        assert worker.receive() == (ReadInput(3, 0), bytearray())
         worker.send(Data(), payload)
 
     thread = threading.Thread(target=answer)
     thread.start()
-    task.send(ReadInput(3))
+    task.send(ReadInput(3, 0))
     assert task.receive() == (Data(), payload)
     thread.join()
 
@@ -136,6 +142,64 @@ def test_a_process_that_ended_with_words_unread(pair: Pair) -> None:
     pair[1].close()
     with pytest.raises(ChannelClosed, match="reset"):
         worker.receive()
+
+
+def test_a_descriptor_comes_with_its_message(pair: Pair, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    worker: Channel[FromTask] = Channel(pair[0], FromTask)  # type: ignore[arg-type]
+    task: TakingChannel[ToTask] = TakingChannel(pair[1], ToTask)  # type: ignore[arg-type]
+    worker.send(Data(), b"before")
+    with path.open("rb") as file:
+        worker.send(Done(), b"beside", file)
+    worker.send(Data(), b"behind")
+    assert task.receive() == (Data(), b"before")
+    assert task.take_descriptor() is None
+    assert task.receive() == (Done(), b"beside")
+    descriptor = task.take_descriptor()
+    assert descriptor is not None
+    assert task.take_descriptor() is None
+    assert os.pread(descriptor, 100, 0) == b"content"
+    assert not os.get_inheritable(descriptor)
+    os.close(descriptor)
+    assert task.receive() == (Data(), b"behind")
+    assert task.take_descriptor() is None
+
+
+def test_descriptors_that_nobody_takes_are_closed(pair: Pair) -> None:
+    before = open_descriptors()
+    task: TakingChannel[ToTask] = TakingChannel(pair[1], ToTask)  # type: ignore[arg-type]
+    worker: Channel[FromTask] = Channel(pair[0], FromTask)  # type: ignore[arg-type]
+    for _ in range(3):
+        with Path("/dev/null").open("rb") as file:
+            worker.send(Done(), b"", file)
+        assert task.receive() == (Done(), b"")
+    task.close()
+    assert open_descriptors() == before - 1
+
+
+def test_a_worker_takes_no_descriptors(pair: Pair) -> None:
+    before = open_descriptors()
+    worker: Channel[FromTask] = Channel(pair[0], FromTask)  # type: ignore[arg-type]
+    task: Channel[ToTask] = Channel(pair[1], ToTask)  # type: ignore[arg-type]
+    with Path("/dev/null").open("rb") as file:
+        task.send(ReadInput(1, 0), b"", file)
+    assert worker.receive() == (ReadInput(1, 0), bytearray())
+    assert open_descriptors() == before
+
+
+def test_a_process_that_may_open_no_more_files_gets_the_message_alone(pair: Pair) -> None:
+    worker: Channel[FromTask] = Channel(pair[0], FromTask)  # type: ignore[arg-type]
+    task: TakingChannel[ToTask] = TakingChannel(pair[1], ToTask)  # type: ignore[arg-type]
+    with Path("/dev/null").open("rb") as file:
+        worker.send(Done(), b"beside", file)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        assert task.receive() == (Done(), b"beside")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert task.take_descriptor() is None
 
 
 def test_hanging_up_wakes_who_waits(pair: Pair) -> None:
@@ -162,7 +226,7 @@ def test_hanging_up_wakes_who_waits(pair: Pair) -> None:
         b"not msgpack",
         msgspec.msgpack.encode([99, 1]),
         msgspec.msgpack.encode(Failed(1, "the wrong direction")),
-        msgspec.msgpack.encode([21, "no number", "/path", 0]),
+        msgspec.msgpack.encode([21, "no number", "/path"]),
         b"\x91" * 5000,
     ],
 )
@@ -174,5 +238,5 @@ def test_strange_messages_are_refused(pair: Pair, head: bytes) -> None:
 
 
 def test_messages_of_another_kind_keep_their_fields() -> None:
-    (frame,) = read_in_pieces(encoded(OpenInput(1, "/a/b", 17)), [1])
-    assert msgspec.msgpack.decode(bytes(frame.head), type=FromTask) == OpenInput(1, "/a/b", 17)
+    (frame,) = read_in_pieces(encoded(OpenInput(1, "/a/b")), [1])
+    assert msgspec.msgpack.decode(bytes(frame.head), type=FromTask) == OpenInput(1, "/a/b")

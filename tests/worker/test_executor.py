@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import subprocess
@@ -11,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -41,6 +39,7 @@ from mapreduce.worker.work import (
     StopAttempt,
     StoreSegments,
 )
+from tests.worker.map_inputs import BytesInput
 
 JOB_ID = "j-20261121-0001"
 INPUT = "/in/text"
@@ -122,11 +121,12 @@ class MemoryStorage:
         self.digest = bundle.digest_of(packed)
         self.files = {INPUT: TEXT, f"{BUNDLE_FOLDER}/{self.digest}.zip": packed}
         self.corrupt = False
+        self.input: BytesInput | None = None  # else the one in ``files``
 
-    def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
+    def open_input(self, path: str, inode: int) -> BytesInput:
         if self.corrupt:
             raise Corrupt("no good replica", path)
-        return io.BytesIO(self.read(path)[offset:])
+        return self.input or BytesInput(self.read(path))
 
     def create_output(self, path: str, replication: int) -> MemoryOutput:
         return MemoryOutput(self.files, path)
@@ -144,14 +144,14 @@ class Bench:
         self.scratch = folder / "scratch"
         self.storage = MemoryStorage(code)
         self.executor = AttemptExecutor(self.scratch, 1, self.storage, default_limits())
+        self.split: FileSplit | None = None  # of every map, else the whole text
 
     def order(
         self, act: str = "", attempt: int = 1, reducer: bool = True, digest: str = ""
     ) -> RunAttempt:
-        step = StepSpec(1, False, reducer)
-        digest = digest or self.storage.digest
+        step, digest = StepSpec(1, False, reducer), digest or self.storage.digest
         job = JobSpec("words", digest, "job.py", "Words", {"act": act}, (step,), Settings())
-        split = FileSplit(INPUT, 0, len(TEXT), len(TEXT))
+        split = self.split or FileSplit(INPUT, 0, len(TEXT), len(TEXT))
         task = MapTask(JOB_ID, 0, 0, attempt, split, step)
         return RunAttempt(task, job, {"GREETING": "hello"}, "/.jobs/x", 7)
 
@@ -166,8 +166,8 @@ class Bench:
         return report
 
     def log(self, attempt: AttemptId) -> str:
-        path = self.scratch / "logs" / attempt.job / f"{attempt.step}-{attempt}.log"
-        return path.read_text()
+        folder = self.scratch / "logs" / attempt.job
+        return (folder / f"{attempt.step}-{attempt}.log").read_text()
 
     def in_background(self, order: RunAttempt) -> tuple[threading.Thread, list[object]]:
         ends: list[object] = []

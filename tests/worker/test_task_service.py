@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 import pytest
 
-from dfs.errors import BadArgument, Corrupt, StorageFault, Unavailable
+from dfs.client.read_file import OpenChunk
+from dfs.datanode.chunkfile import HEADER_BYTES
+from dfs.errors import BadArgument, Corrupt, NotFound, StorageFault, Unavailable
 from mapreduce.job import FileSplit, JobSpec, MapTask, StepSpec
 from mapreduce.limits import SIDE_OUTPUTS_MAX
 from mapreduce.worker.segments import Segments
-from mapreduce.worker.serving import TaskService, replication_of
+from mapreduce.worker.serving import Answer, TaskService, replication_of
 from mapreduce.worker.task_messages import (
+    ChunkHere,
     CloseInput,
     CloseOutput,
     CreateOutput,
     Data,
     Done,
     Failed,
+    FromTask,
     OpenInput,
     OpenSegment,
     Progress,
@@ -29,6 +31,7 @@ from mapreduce.worker.task_messages import (
     WriteOutput,
 )
 from mapreduce.worker.work import RunAttempt
+from tests.worker.map_inputs import BytesInput, ChunkedInput
 
 STEP = StepSpec(1, False, False)
 TASK = MapTask("j-1", 0, 0, 1, FileSplit("/in", 0, 10, 10), STEP)
@@ -59,13 +62,12 @@ class OneFile:
     """A ``Storage`` with one input."""
 
     def __init__(self) -> None:
-        self.input: BinaryIO = io.BytesIO(b"0123456789")
+        self.input = BytesInput(b"0123456789")
         self.outputs: dict[str, OneOutput] = {}
         self.write_error: Exception | None = None
 
-    def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
+    def open_input(self, path: str, inode: int) -> BytesInput:
         assert (path, inode) == ("/in", 5)
-        self.input.seek(offset)
         return self.input
 
     def create_output(self, path: str, replication: int) -> OneOutput:
@@ -76,14 +78,14 @@ class OneFile:
         raise AssertionError("a task opens files, it does not read them whole")
 
 
-class BrokenInput(io.BytesIO):
+class BrokenInput(BytesInput):
     """A file that cannot be read."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__()
+        super().__init__(b"")
         self._error = error
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read(self, offset: int, length: int) -> bytes:
         raise self._error
 
 
@@ -99,7 +101,7 @@ def service(storage: OneFile, tmp_path: Path) -> TaskService:
 
 def ask(service: TaskService, question: Question, payload: bytes = b"") -> object:
     answer = service.answer(question, bytearray(payload))
-    return None if answer is None else answer[0]
+    return None if answer is None else answer.message
 
 
 def refused(service: TaskService, question: Question, number: int = BadArgument.number) -> str:
@@ -109,24 +111,62 @@ def refused(service: TaskService, question: Question, number: int = BadArgument.
     return answer.text
 
 
-def test_input_is_read_from_its_offset_to_its_end(service: TaskService) -> None:
-    assert ask(service, OpenInput(1, "/in", 3)) == Done()
-    assert service.answer(ReadInput(1), bytearray()) == (Data(), b"3456789")
-    assert service.answer(ReadInput(1), bytearray()) == (Data(), b"")
+def test_input_is_read_from_any_offset_to_its_end(service: TaskService) -> None:
+    assert ask(service, OpenInput(1, "/in")) == Done()
+    assert service.answer(ReadInput(1, 3), bytearray()) == Answer(Data(), b"3456789")
+    assert service.answer(ReadInput(1, 10), bytearray()) == Answer(Data())
     assert ask(service, CloseInput(1)) == Done()
-    refused(service, ReadInput(1))
+    refused(service, ReadInput(1, 0))
+
+
+def test_a_chunk_of_this_machine_is_handed_over(
+    service: TaskService, storage: OneFile, tmp_path: Path
+) -> None:
+    storage.input = chunks = ChunkedInput(tmp_path, b"0123456789", 4)
+    ask(service, OpenInput(1, "/in"))
+    answer = service.answer(ReadInput(1, 5), bytearray())
+    assert answer is not None
+    assert answer.message == ChunkHere(4, "c", 2, 1, 4, chunks.facts[2].digest)
+    assert answer.payload == b""
+    assert answer.file is not None
+    assert answer.file.read_at(HEADER_BYTES, 4) == b"4567"
+    answer.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        answer.file.read_at(0, 1)
+    assert service.answer(ReadInput(1, 5, True), bytearray()) == Answer(Data(), b"567")
+    chunks.away.add(3)
+    assert service.answer(ReadInput(1, 8), bytearray()) == Answer(Data(), b"89")
+
+
+def test_a_chunk_that_cannot_be_located_is_input_that_failed(
+    service: TaskService, storage: OneFile
+) -> None:
+    class Lost(BytesInput):
+        def open_chunk(self, offset: int) -> OpenChunk | None:
+            raise NotFound("/in was replaced", "/in")
+
+    storage.input = Lost(b"")
+    ask(service, OpenInput(1, "/in"))
+    refused(service, ReadInput(1, 0), NotFound.number)
+    assert service.input_failed
+
+
+@pytest.mark.parametrize("offset", [-1, 1 << 62, 1 << 63])
+def test_offsets_are_those_of_files(offset: int) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.msgpack.decode(msgspec.msgpack.encode(ReadInput(1, offset)), type=FromTask)
 
 
 def test_other_files_are_refused(service: TaskService) -> None:
-    assert "its own input" in refused(service, OpenInput(1, "/secret", 0))
+    assert "its own input" in refused(service, OpenInput(1, "/secret"))
     assert "not a part of" in refused(service, CreateOutput(1, "../x"))
     refused(service, CloseOutput(1))
 
 
 def test_input_that_fails_is_remembered(service: TaskService, storage: OneFile) -> None:
     storage.input = BrokenInput(Corrupt("no good replica", "/in"))
-    ask(service, OpenInput(1, "/in", 0))
-    refused(service, ReadInput(1), Corrupt.number)
+    ask(service, OpenInput(1, "/in"))
+    refused(service, ReadInput(1, 0), Corrupt.number)
     assert service.input_failed
 
 
@@ -182,7 +222,7 @@ def test_a_write_to_no_file_harms_nobody(service: TaskService) -> None:
 
 
 def test_what_was_left_open_is_discarded(service: TaskService, storage: OneFile) -> None:
-    ask(service, OpenInput(1, "/in", 0))
+    ask(service, OpenInput(1, "/in"))
     ask(service, CreateOutput(2, "part-m-00000"))
     ask(service, WriteOutput(2), b"abc")
     service.close()
@@ -192,13 +232,13 @@ def test_what_was_left_open_is_discarded(service: TaskService, storage: OneFile)
 
 def test_a_local_disk_that_fails_is_told(service: TaskService, storage: OneFile) -> None:
     storage.input = BrokenInput(OSError(5, "Input/output error"))
-    ask(service, OpenInput(1, "/in", 0))
-    refused(service, ReadInput(1), StorageFault.number)
+    ask(service, OpenInput(1, "/in"))
+    refused(service, ReadInput(1, 0), StorageFault.number)
 
 
 def test_a_handle_is_used_once(service: TaskService) -> None:
-    ask(service, OpenInput(1, "/in", 0))
-    refused(service, OpenInput(1, "/in", 0))
+    ask(service, OpenInput(1, "/in"))
+    refused(service, OpenInput(1, "/in"))
 
 
 def test_segments_of_a_stopped_attempt(tmp_path: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 from xxhash import xxh3_64_intdigest
@@ -21,6 +19,7 @@ from mapreduce.worker.runs import RunStore
 from mapreduce.worker.segments import Place, Segments
 from mapreduce.worker.serving import OutputFile
 from mapreduce.worker.work import ReadRuns, RunPack, StoreSegments
+from tests.worker.map_inputs import BytesInput
 
 RUN = AttemptId("j-1", 0, TaskKind.MAP, 3, 2)
 REDUCE = AttemptId("j-1", 0, TaskKind.REDUCE, 0, 1)
@@ -252,8 +251,8 @@ class BundleStorage:
         self.reads = 0
         self.fails = False
 
-    def open_input(self, path: str, inode: int, offset: int) -> BinaryIO:
-        return io.BytesIO()
+    def open_input(self, path: str, inode: int) -> BytesInput:
+        return BytesInput(b"")
 
     def create_output(self, path: str, replication: int) -> OutputFile:
         raise NotFound("nothing is written here", path)
