@@ -191,6 +191,12 @@ class NoRoom(Unavailable):
     retry = Retry.NEVER
 
 
+class OlderMetadata(DfsError):
+    """The namenode's metadata are older than its cluster, which has what they lack elsewhere."""
+
+    number, code, exit_code = 25, "older_metadata", 7
+
+
 def _subclasses(base: type[DfsError]) -> list[type[DfsError]]:
     found = [base]
     for child in base.__subclasses__():

@@ -16,11 +16,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dfs.config.schema import Files, Times
-from dfs.errors import DfsError, NoRoom, NotSupported, PermissionDenied, Refused, Unavailable
+from dfs.errors import (
+    DfsError,
+    NoRoom,
+    NotSupported,
+    OlderMetadata,
+    PermissionDenied,
+    Refused,
+    Unavailable,
+)
 from dfs.events import (
     Action,
     Decision,
     Event,
+    Hangup,
     LinkLost,
     Note,
     Now,
@@ -41,7 +50,7 @@ from dfs.namenode.leases import end_lease, held_lease
 from dfs.namenode.lost_history import doubt, newer_epoch
 from dfs.namenode.module import Command, Module, View
 from dfs.namenode.namespace import lease_row
-from dfs.namenode.nodes import Introduction, Nodes
+from dfs.namenode.nodes import Nodes, introduced
 from dfs.namenode.orders import Orders
 from dfs.namenode.replication import Replication
 from dfs.namenode.safemode import READ_ONLY, SafeMode
@@ -176,6 +185,8 @@ class NamespaceCore:
             if isinstance(message, Ok | Failed):
                 return Decision(actions=self._replication.answered(event, now))
             return self._dispatch(view, event, now)
+        except OlderMetadata:
+            raise  # it ends the process
         except DfsError as error:
             return Decision(actions=[Reply(origin, Failed.of(error))])
 
@@ -301,32 +312,22 @@ class NamespaceCore:
         if not word.endpoints:
             raise Refused(f"{name} named no endpoint at which it can be reached")
         epoch = self._epoch(view.table)
-        raised = newer_epoch(view.table, word, now)
+        raised = newer_epoch(view, name, word, now)
         if raised is not None:
             commands.append(raised)
             epoch = raised.epoch
-        address = m.NodeAddress(name, word.endpoints, word.host, word.rack)
         joined = c.NodeJoined(name, word.host, word.rack)
         if not self._replication.is_recorded(view.table, joined):
             commands.append(joined)
-        introduction = Introduction(
-            address,
-            word.free_bytes,
-            word.used_bytes,
-            origin.link,
-            word.incarnation,
-            word.sequence,
-            word.quarantined,
-            word.failed_volumes,
-            word.largest_free_bytes,
-            word.disks,
-        )
-        full = self._nodes.register(introduction, now.mono_ns)
+        full = self._nodes.register(introduced(name, origin.link, word), now.mono_ns)
         self._replication.link_lost(name, now.mono_ns)
         heartbeat_ns = self._settings.times.heartbeat_ns
         answer = n.Registered(epoch, heartbeat_ns, self._nodes.incarnation, full)
         text = f"{name} registered from {word.host} with {word.free_bytes} bytes free"
-        return Decision(commands, [Reply(origin, answer), Note(text)])
+        actions: list[Action] = [Reply(origin, answer), Note(text)]
+        if raised is not None:  # the others have to learn the epoch, too
+            actions += [Hangup(other) for other in self._nodes.peers() if other.name != name]
+        return Decision(commands, actions)
 
     # -- time
 

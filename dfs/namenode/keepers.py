@@ -27,13 +27,13 @@ keeper, beside the records (``dfs.namenode.snapshot_sender``), which then drops 
 
 There is no election. Two namenodes are told apart by their epoch, which the datanodes keep. A
 copy is of an epoch only when it had everything that a namenode of it had, so all keepers begin
-again when the epoch is raised.
+again when the epoch is raised. A copy of our epoch that has what we have not is never written
+over: the process ends (``dfs.namenode.kept_end``).
 """
 
 from __future__ import annotations
 
 from itertools import count
-from typing import Protocol
 
 from dfs.errors import Corrupt, StorageFault
 from dfs.events import Action, Event, LinkLost, Note, Now, Received, Role, Send, WorkDone
@@ -48,8 +48,8 @@ from dfs.limits import (
     LOG_PIECE_BYTES,
     LOG_PIECES_IN_FLIGHT,
 )
-from dfs.log_format import read_record
 from dfs.namenode.keeper_state import Keeper, Piece, Stage
+from dfs.namenode.kept_end import SyncedLog, check_none_is_lost, checksum_before, is_of
 from dfs.namenode.keys import EPOCH, NodeRow, get_number, load_row
 from dfs.namenode.module import LogCopies
 from dfs.namenode.nodes import Nodes
@@ -64,25 +64,6 @@ FIRST_REQUEST = 1 << 32
 """Requests to keepers are numbered from here on, apart from the core's orders to datanodes."""
 
 MIN_DURABLE = 2
-
-
-class SyncedLog(Protocol):
-    """What is needed of the log."""
-
-    @property
-    def first_index(self) -> int:
-        """The index of the first record that is still there."""
-
-    @property
-    def durable_index(self) -> int:
-        """The index of the last record that is synced."""
-
-    @property
-    def checksum(self) -> int:
-        """The checksum of the last record."""
-
-    def raw(self, from_index: int, max_bytes: int) -> tuple[bytes, int]:
-        """Bytes of whole records, and the index behind them."""
 
 
 def domain_of(host: str) -> str:
@@ -276,35 +257,14 @@ class Keepers:
     def _found(self, keeper: Keeper, found: KeptLog, now_ns: int) -> list[Action]:
         """The keeper said what it has: go on behind it, or let it begin anew."""
         keeper.first, keeper.snapshot = found.first, found.snapshot
-        if self._is_ours(found):
+        if is_of(self._log, found):
             self._go_on(keeper, found.last + 1)
             return []
+        check_none_is_lost(self._log, self._epoch(), keeper.node, found)
         first = self._log.first_index
         keeper.first, keeper.snapshot = first, 0
-        begin = BeginLog(self._epoch(), first, self._checksum_before(first))
+        begin = BeginLog(self._epoch(), first, checksum_before(self._log, first))
         return [self._ask(keeper, Stage.BEGINNING, begin, now_ns)]
-
-    def _is_ours(self, found: KeptLog) -> bool:
-        """Is the end of that copy a record of this log? Then all of it is of this history.
-
-        But for a snapshot beyond its end: the records between were lost to damage.
-        """
-        if not max(1, self._log.first_index) <= found.last <= self._log.durable_index:
-            return False
-        if found.snapshot > found.last:
-            return False
-        data, _ = self._log.raw(found.last, 1)
-        record = read_record(data, 0)
-        assert record is not None, f"record {found.last} of the log does not read back"
-        return record.checksum == found.checksum
-
-    def _checksum_before(self, first: int) -> int:
-        if first > self._log.durable_index:
-            return self._log.checksum
-        data, _ = self._log.raw(first, 1)
-        record = read_record(data, 0)
-        assert record is not None, f"record {first} of the log does not read back"
-        return record.previous
 
     def _go_on(self, keeper: Keeper, next_index: int) -> None:
         keeper.stage, keeper.request, keeper.next_index = Stage.SENDING, 0, next_index

@@ -22,11 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dfs.errors import OlderMetadata
 from dfs.events import Now
 from dfs.limits import SECOND_NS
 from dfs.namenode.commands import ChunksDoubted, EpochRaised
 from dfs.namenode.keys import EPOCH, NEXT_CHUNK, get_number, number_key, number_of
-from dfs.namenode.module import Command
+from dfs.namenode.module import Command, View
 from dfs.namenode.table import Table
 from dfs.wire.node import Register
 
@@ -49,11 +50,23 @@ def begin_epoch(epoch: int, next_chunk: int, wall_ns: int) -> EpochRaised:
     return EpochRaised(max(epoch + 1, now_s), max(next_chunk + ID_JUMP, now_s * IDS_PER_SECOND))
 
 
-def newer_epoch(table: Table, word: Register, now: Now) -> EpochRaised | None:
-    """The epoch to begin because this datanode knows more than the metadata do; None if not."""
+def newer_epoch(view: View, node: str, word: Register, now: Now) -> EpochRaised | None:
+    """The epoch to begin because this datanode knows more than the metadata do; None if not.
+
+    Raises ``OlderMetadata`` where the log was kept on other machines: what the metadata lack is
+    there, and a new epoch would have it written over.
+    """
+    table = view.table
     epoch, next_chunk = get_number(table, EPOCH, 1), get_number(table, NEXT_CHUNK, 1)
     if word.highest_chunk < next_chunk and word.epoch <= epoch:
         return None
+    if view.copies.wanted > 1:
+        raise OlderMetadata(
+            f"{node} has obeyed epoch {word.epoch} and holds chunk {word.highest_chunk}, and the"
+            f" metadata here are of epoch {epoch} and know the chunks below {next_chunk}: an older"
+            " copy of the namenode's folder was put back: move the folder away and run"
+            " 'minidfs admin rebuild', which takes what other machines kept of the log"
+        )
     unused = max(next_chunk, word.highest_chunk + 1)
     return begin_epoch(max(epoch, word.epoch), unused, now.wall_ns)
 

@@ -25,11 +25,11 @@ from enum import StrEnum
 
 from dfs.config.schema import Times
 from dfs.errors import ProtocolError
-from dfs.events import Payload
+from dfs.events import Payload, Peer, Role
 from dfs.limits import BAD_REPLICAS_MAX_PER_NODE, UNPROVEN_MAX_PER_NODE
 from dfs.namenode.held import Held, HeldReplicas, Report
 from dfs.wire.namespace import NodeAddress
-from dfs.wire.node import DiskRoom
+from dfs.wire.node import DiskRoom, Register
 
 
 class Health(StrEnum):
@@ -125,6 +125,22 @@ class Introduction:
     failed_volumes: tuple[str, ...] = ()
     largest_free_bytes: int = 0
     disks: tuple[DiskRoom, ...] = ()
+
+
+def introduced(name: str, link: int, word: Register) -> Introduction:
+    """A node that registers over a connection."""
+    return Introduction(
+        NodeAddress(name, word.endpoints, word.host, word.rack),
+        word.free_bytes,
+        word.used_bytes,
+        link,
+        word.incarnation,
+        word.sequence,
+        word.quarantined,
+        word.failed_volumes,
+        word.largest_free_bytes,
+        word.disks,
+    )
 
 
 class Nodes:
@@ -257,6 +273,10 @@ class Nodes:
     def all(self) -> list[NodeState]:
         """The nodes that registered since the start, by name."""
         return list(self._nodes.values())
+
+    def peers(self) -> list[Peer]:
+        """Those that are not dead, as peers."""
+        return [Peer(Role.DATANODE, s.name) for s in self._nodes.values() if s.died_ns is None]
 
     def live(self, now_ns: int) -> list[NodeState]:
         """The nodes that may get work, by name."""

@@ -84,6 +84,39 @@ def test_from_a_snapshot_when_the_log_lacks_its_front(machines: Machines, tmp_pa
 
 @pytest.mark.root
 @needs_root
+@pytest.mark.parametrize("made_since", ["/small", "/large"])
+def test_an_older_folder_that_somebody_put_back_gives_way_to_what_was_kept(
+    machines: Machines, tmp_path: Path, made_since: str
+) -> None:
+    machines.start()
+    alpha, older = machines.alpha, tmp_path / "older"
+    folder = alpha.folder / "namenode"
+    alpha.minidfs("put", "-", "/first", stdin=b"first")
+    alpha.end("namenode")
+    shutil.copytree(folder, older)
+    alpha.start("namenode")
+    until(alpha.serves)
+    data = bytes(100_000) if made_since == "/large" else b"small"
+    alpha.minidfs("put", "-", made_since, stdin=data)
+    alpha.end("namenode")
+    shutil.rmtree(folder)
+    shutil.copytree(older, folder)
+    alpha.start("namenode")
+    assert alpha.running.pop("namenode").wait(60) == 7
+    last = alpha.logged("namenode").splitlines()[-1]
+    assert "an older copy of the namenode's folder was put back" in last
+    assert "move the folder away and run 'minidfs admin rebuild'" in last
+
+    folder.rename(tmp_path / "away")
+    alpha.minidfs("admin", "rebuild", "--nodes", "3")
+    alpha.start("namenode")
+    until(alpha.serves)
+    assert alpha.names("/") == sorted(["first", made_since[1:]])
+    assert alpha.cat(made_since) == data
+
+
+@pytest.mark.root
+@needs_root
 def test_what_stands_in_the_way_is_not_touched(machines: Machines) -> None:
     machines.start()
     done = machines.alpha.minidfs("admin", "rebuild", code=2)

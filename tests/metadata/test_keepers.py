@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from dfs.config.schema import Times
-from dfs.errors import StorageFault
+from dfs.errors import OlderMetadata, StorageFault
 from dfs.events import LinkLost, Note, Now, Origin, Peer, Received, Role, Send
 from dfs.limits import (
     KEEPER_LOOK_NS,
@@ -19,6 +19,7 @@ from dfs.limits import (
 from dfs.log_format import read_record
 from dfs.namenode import commands as c
 from dfs.namenode.apply import MODULE
+from dfs.namenode.command_codec import CommandCodec
 from dfs.namenode.keepers import FIRST_REQUEST, Keepers
 from dfs.namenode.keys import EPOCH, put_number
 from dfs.namenode.log import Log
@@ -30,7 +31,7 @@ from dfs.wire.codec import Message
 from dfs.wire.common import Failed
 from dfs.wire.keeper import AppendLog, BeginLog, GetKeptLog, KeptLog, LogKept
 from dfs.wire.namespace import NodeAddress
-from tests.metadata.counting import Set, open_log
+from tests.metadata.counting import CLUSTER, MODULES, Set, open_log
 
 HERE = "alpha:boot-1"
 BETA, GAMMA, DELTA = "datanode-2", "datanode-3", "datanode-4"
@@ -226,13 +227,37 @@ def test_a_keeper_that_has_all_confirms_it_with_an_empty_piece() -> None:
     assert stage.keepers.agreed_index == 5
 
 
-@pytest.mark.parametrize(("last", "checksum"), [(3, 12345), (6, 12345)])
-def test_a_keeper_of_another_history_or_ahead_begins_anew(last: int, checksum: int) -> None:
+@pytest.mark.parametrize("last", [3, 6])
+def test_a_keeper_of_an_older_epoch_begins_anew(last: int) -> None:
     stage = Stage("datanode-1", BETA)
     stage.write(5)
     (ask,) = stage.run()
-    (begin,) = stage.answer(ask, KeptLog(2, 1, last, checksum))
+    (begin,) = stage.answer(ask, KeptLog(2, 1, last, 12345))
     assert begin.message == BeginLog(3, 1, 0)
+
+
+@pytest.mark.parametrize("epoch", [3, 4])
+@pytest.mark.parametrize("last", [3, 6])
+def test_a_keeper_that_has_what_this_log_lacks_is_never_written_over(epoch: int, last: int) -> None:
+    stage = Stage("datanode-1", BETA)
+    stage.write(5)
+    (ask,) = stage.run()
+    with pytest.raises(OlderMetadata) as caught:
+        stage.answer(ask, KeptLog(epoch, 1, last, 12345))
+    text = caught.value.message
+    assert f"ends with record 5 of epoch 3, and {BETA} keeps one to record {last}" in text
+    assert "'minidfs admin rebuild'" in text
+
+
+def test_a_keeper_whose_end_was_cut_off_here_begins_anew() -> None:
+    """Nobody can tell any more; but it has no more than what was cut, which has a snapshot."""
+    stage = Stage("datanode-1", BETA)
+    stage.log = Log.begin(MemoryDisk(), CommandCodec(MODULES), CLUSTER, 10)
+    stage.keepers = Keepers(HERE, None, stage.nodes, stage.table, stage.log)
+    stage.write(5)
+    (ask,) = stage.run()
+    (begin,) = stage.answer(ask, KeptLog(3, 1, 7, 12345))
+    assert isinstance(begin.message, BeginLog)
 
 
 FAULTS: dict[str, Callable[[Stage, Send], object]] = {

@@ -12,7 +12,7 @@ from dfs.events import Action, Decision, LinkLost, Now, Origin, Peer, Received, 
 from dfs.limits import SECOND_NS, SWEEP_PAUSE_NS
 from dfs.namenode.apply import MODULE
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
-from dfs.namenode.module import NO_SNAPSHOT, Command, View
+from dfs.namenode.module import ALONE, NO_SNAPSHOT, Command, View
 from dfs.namenode.table import MemoryTable
 from dfs.wire import namespace as m
 from dfs.wire import node as n
@@ -40,6 +40,7 @@ class Namenode:
         self.is_full = False
         self.snapshot = NO_SNAPSHOT
         self.first_index = 1
+        self.copies = ALONE
         self.restart()
 
     @property
@@ -68,6 +69,7 @@ class Namenode:
             self.table,
             self.index + 1,
             self.is_full,
+            self.copies,
             snapshot=self.snapshot,
             first_index=self.first_index,
         )
@@ -118,7 +120,9 @@ class Namenode:
         self._take(self.core.handle(self._view(), event, self.now))
         self.settle()
 
-    def join(self, *names: str, host: str = "", replicas: bytes = b"", highest: int = 0) -> None:
+    def join(
+        self, *names: str, host: str = "", replicas: bytes = b"", highest: int = 0, epoch: int = 1
+    ) -> None:
         """Datanodes register and report; each on its own host unless ``host`` is given."""
         for name in names:
             where = host or f"host-of-{name}"
@@ -130,7 +134,7 @@ class Namenode:
                 100 << 30,
                 1 << 30,
                 highest,
-                1,
+                epoch,
                 largest_free_bytes=100 << 30,
             )
             self.tell(name, word)

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from dfs.errors import NotFound, ProtocolError, Refused
+from dfs.errors import NotFound, OlderMetadata, ProtocolError, Refused
+from dfs.events import Hangup, Origin, Peer, Received, Role
 from dfs.limits import SWEEP_MAX_ROWS
+from dfs.namenode.commands import EpochRaised
 from dfs.namenode.keys import EPOCH, get_number
+from dfs.namenode.module import LogCopies
 from dfs.wire import namespace as m
 from dfs.wire import node as n
 from dfs.wire.common import Failed, Ok
@@ -218,6 +221,25 @@ def test_metadata_older_than_the_datanodes_raises_the_epoch(namenode: Any) -> No
     assert answer.epoch == get_number(namenode.table, EPOCH, 1) > 1
     namenode.write("/f")
     assert namenode.ask(m.Locate("/f")).chunks[0].chunk > 1 << 32
+
+
+def test_nodes_that_registered_before_the_epoch_was_raised_register_again(namenode: Any) -> None:
+    peer = Peer(Role.DATANODE, "datanode-4")
+    word = n.Register(("tcp://x:1",), "h", "default", 1 << 40, 1 << 40, 0, 1000, 1)
+    event = Received(Origin(peer, 1, 7), word)
+    decision = namenode.core.handle(namenode._view(), event, namenode.now)
+    hung_up = [action.to.name for action in decision.actions if isinstance(action, Hangup)]
+    assert hung_up == ["datanode-1", "datanode-2", "datanode-3"]
+
+
+@pytest.mark.parametrize("word", [{"highest": 1000}, {"epoch": 2}])
+def test_older_metadata_end_the_namenode_where_its_log_was_kept_elsewhere(
+    namenode: Any, word: dict[str, int]
+) -> None:
+    namenode.copies = LogCopies(2, 1)
+    with pytest.raises(OlderMetadata, match="datanode-4 has obeyed epoch"):
+        namenode.join("datanode-4", **word)
+    assert not any(isinstance(command, EpochRaised) for command in namenode.log)
 
 
 def test_a_long_sweep_goes_on_in_slices(lone_namenode: Any) -> None:

@@ -30,6 +30,7 @@ from dfs.wire.keeper import GetKeptLog, KeptLog
 from dfs.wire.namespace import GetStatus, Status
 from dfs.wire.node import Register
 from tests.damage import put
+from tests.namenode.listed import listed
 
 POINTS_MAX = 80
 CONTENT = b"x" * 100
@@ -318,11 +319,10 @@ def restore(machine: NamenodeMachine, index: int, table: MemoryTable, epoch: int
     log.close()
 
 
-def rebuilt_after_restore(*, raises_epoch: bool) -> tuple[list[Node], Outcome, bool]:
+def put_back(*, raises_epoch: bool) -> tuple[StorageCluster, MemoryTable]:
     """The namespace is put back while a keeper is down that has kept what came after it.
 
-    The datanodes, what a rebuild found with both of them, and whether it is what the restored
-    namenode had.
+    The cluster with a namenode that was started, and what it had before.
     """
     cluster = StorageCluster("restored", datanodes=2, replication=1)
     cluster.settle()
@@ -334,33 +334,37 @@ def rebuilt_after_restore(*, raises_epoch: bool) -> tuple[list[Node], Outcome, b
     for number in range(50):
         client.mkdir(f"/of-the-old-history-{number}")
     cluster.settle()
-    new, old = cluster.datanodes
-    cluster.world.kill(old)
+    cluster.world.kill(cluster.datanodes[1])
     cluster.world.kill(cluster.namenode)
+    lost = namenode_disk(cluster).replayed()
     epoch = get_number(rows, EPOCH, 1)
     restore(namenode_disk(cluster), index, rows, epoch + 1 if raises_epoch else epoch)
     cluster.world.boot(cluster.namenode)
     cluster.settle()
+    return cluster, lost
+
+
+def test_what_was_kept_before_a_restore_is_not_taken_for_what_came_after_it() -> None:
+    cluster, _ = put_back(raises_epoch=True)
+    new, old = cluster.datanodes
     cluster.client("carl").mkdir("/of-the-new-history")
     cluster.world.kill(cluster.namenode)
     assert kept_by(cluster, old).last > kept_by(cluster, new).last
     table, outcome = rebuilt_from(cluster, new, old)
-    restored = namenode_disk(cluster).replayed()
-    return cluster.datanodes, outcome, table.committed_rows() == restored.committed_rows()
+    assert outcome.node == new.peer.name
+    assert table.committed_rows() == namenode_disk(cluster).replayed().committed_rows()
 
 
-def test_what_was_kept_before_a_restore_is_not_taken_for_what_came_after_it() -> None:
-    (new, _), outcome, is_same = rebuilt_after_restore(raises_epoch=True)
-    assert (outcome.node, is_same) == (new.peer.name, True)
+def test_what_was_kept_is_not_written_over_without_a_new_epoch() -> None:
+    """As when somebody copies an older folder to its place, instead of restoring a backup."""
+    cluster, lost = put_back(raises_epoch=False)
+    assert cluster.namenode.process is None
+    table, _ = rebuilt_from(cluster, *cluster.datanodes)
+    assert listed(table) == listed(lost)
 
 
-def test_the_epoch_alone_tells_the_history_behind_a_restore_from_the_one_before() -> None:
-    (_, old), outcome, is_same = rebuilt_after_restore(raises_epoch=False)
-    assert (outcome.node, is_same) == (old.peer.name, False)
-
-
-def test_the_copy_of_a_namenode_that_lost_its_end_takes_the_new_end() -> None:
-    """An older copy of the namenode's disk is put back: the keeper follows it."""
+def test_a_namenode_whose_log_lost_its_end_leaves_it_to_its_keeper() -> None:
+    """An older copy of the namenode's disk is put back; the keeper has all that is missing."""
     cluster = StorageCluster(6, datanodes=1, replication=1)
     cluster.settle()
     client = cluster.client()
@@ -385,6 +389,6 @@ def test_the_copy_of_a_namenode_that_lost_its_end_takes_the_new_end() -> None:
     machine.table = MemoryTable(table_names(machine.modules))
     cluster.world.boot(cluster.namenode)
     cluster.settle()
-    assert [e.path for e in cluster.client("carl").list("/")] == ["/old"]
-    cluster.client("carl").mkdir("/other")
-    assert kept_by(cluster, cluster.datanodes[0]).last > 0
+    assert cluster.namenode.process is None
+    table, _ = rebuilt_from(cluster, *cluster.datanodes)
+    assert listed(table) == {"/new": None, "/old": None}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from dfs.client.client import Client
+from dfs.config.schema import Files
 from dfs.errors import TooFewNodes
 from dfs.limits import KIB, SECOND_NS
 from dfs.testing.cluster import NamenodeMachine, StorageCluster
@@ -108,13 +109,15 @@ def test_full_disks_refuse_cleanly_and_serve_again_after_deletions() -> None:
 
 
 def test_nothing_of_a_later_history_is_deleted() -> None:
-    """The namenode is put back to an older copy of its disk: what it forgot is set aside."""
-    cluster = StorageCluster("restored", datanodes=3)
+    """The namenode is put back to an older copy of its disk: what it forgot is set aside.
+
+    Its log is on no other machine.
+    """
+    machine = NamenodeMachine(Files(replication=3, min_durable=1))
+    cluster = StorageCluster("restored", datanodes=3, namenode=machine)
     cluster.settle()
     client = cluster.client()
     client.write_bytes("/old", DATA, chunk_size=CHUNK)
-    machine = cluster.namenode.machine
-    assert isinstance(machine, NamenodeMachine)
     cluster.world.kill(cluster.namenode)
     older = copy.deepcopy((machine.disk, machine.table))
     cluster.world.boot(cluster.namenode)
