@@ -40,9 +40,10 @@ SCRATCH_PIECE_NS = 30 * SECOND_NS
 FETCHES_MAX = 5
 RUNS_PER_FETCH_MAX = 100
 FETCH_MAX_BYTES = FRAME_BYTES
-FETCH_READ_NS = 500 * MS_NS
+FETCH_READ_NS = 100 * MS_NS
 """For so long a holder reads for one fetch; what it has by then is the answer."""
 FETCHES_SERVED_MAX = 256
+"""Few enough to be read, one behind the other, before anybody gives up waiting."""
 
 # The scheduler.
 WORKERS_MAX = 10_000

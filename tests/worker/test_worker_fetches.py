@@ -333,6 +333,16 @@ WRONG = {
 }
 
 
+def test_a_piece_that_reaches_too_far_counts_as_a_failed_try(bench: Bench) -> None:
+    registered_reduce(bench, 1)
+    bench.answer(FetchRuns, piece(0, b"abc", 5), b"abc")
+    bench.done(StoreSegments)
+    bench.answer(FetchRuns, piece(0, b"def", 5), b"def")
+    assert bench.take(StoreSegments) == []
+    bench.wait(SECOND_NS)
+    assert bench.take(FetchRuns) == [fetch_runs(0)]
+
+
 @pytest.mark.parametrize("what", WRONG)
 def test_a_strange_answer_counts_as_a_failed_try(bench: Bench, what: str) -> None:
     registered_reduce(bench, 10)
