@@ -4,7 +4,7 @@ A job is submitted, gets its splits in pages, and is started; then the scheduler
 ends. What nobody comes back for is cleared away: a job that is not started in time, the parts of a
 job without output path that nobody drops, the rows of jobs that ended a week ago and, when too many
 have ended, of the oldest. These times are soft; those of parts and of jobs that were not started
-begin anew with the master.
+begin anew with the master. A new book is empty: ``standing`` tells it what the tables know.
 
 A bundle lives as long as the rows of a job that names it. It is looked for when a job is
 submitted, in the decision that makes the row, so it cannot go before its job: a client that
@@ -19,7 +19,6 @@ from typing import NamedTuple
 from dfs.errors import BadArgument, Exists, NotFound, Unavailable
 from dfs.events import Now
 from dfs.namenode.module import Command, View
-from dfs.namenode.table import Table
 from dfs.paths import join_path, split_path
 from mapreduce.commands import (
     JobEnded,
@@ -43,9 +42,7 @@ from mapreduce.limits import (
 from mapreduce.master import events as ev
 from mapreduce.master.commit import Totals, job_folder, output_folder
 from mapreduce.master.history import drop_slice
-from mapreduce.master.reports import committed_totals
 from mapreduce.master.rows import (
-    all_jobs,
     job_id,
     must_job,
     next_number,
@@ -53,7 +50,7 @@ from mapreduce.master.rows import (
     split_indexes,
     task_keys,
 )
-from mapreduce.master.steps import standing, submitted_at
+from mapreduce.master.steps import submitted_at
 from mapreduce.master.storage import Storage
 from mapreduce.tables import JobRow
 from mapreduce.wire import (
@@ -78,22 +75,34 @@ class Tidied(NamedTuple):
 class JobBook:
     """See the module's text."""
 
-    def __init__(self, storage: Storage, table: Table, now: Now) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._tokens: dict[bytes, str] = {}
         self._totals: dict[str, Totals] = {}
         self._expires: dict[str, int] = {}
         self._ended: deque[tuple[str, int]] = deque()
         self._bundles: Counter[str] = Counter()
-        for number, row in all_jobs(table):
-            self._bundles[row.spec.bundle] += 1
-            self._tokens[row.token] = row.job
-            if row.state.is_final:
-                self._file_away(row.job, row.keeps_output, now, now.wall_ns - row.ended_ns)
-            elif row.ready:
-                self._totals[row.job] = committed_totals(table, number)
-            else:
-                self._expires[row.job] = now.mono_ns + JOB_START_DEADLINE_NS
+
+    # -- at the start of the master
+
+    def take_up(self, row: JobRow, now: Now) -> None:
+        """A job that has ended, or was not started yet."""
+        self._know(row)
+        if row.state.is_final:
+            self._file_away(row.job, row.keeps_output, now, now.wall_ns - row.ended_ns)
+        else:
+            self._expires[row.job] = now.mono_ns + JOB_START_DEADLINE_NS
+
+    def go_on(self, row: JobRow, totals: Totals) -> None:
+        """A job that was under way, with the totals of what it had committed."""
+        self._know(row)
+        self._totals[row.job] = totals
+
+    def _know(self, row: JobRow) -> None:
+        self._bundles[row.spec.bundle] += 1
+        self._tokens[row.token] = row.job
+
+    # -- while the scheduler has it
 
     def totals(self, job: str) -> Totals:
         """The totals of a job that the scheduler has."""
@@ -171,14 +180,6 @@ class JobBook:
         del self._expires[row.job]
         self._totals[row.job] = Totals()
         return submitted_at(row, 0), [JobReady(number)]
-
-    def under_way(self, table: Table) -> list[ev.JobSubmitted]:
-        """The jobs that ran when the master ended, with what is known of their tasks."""
-        return [
-            standing(table, number, row)
-            for number, row in all_jobs(table)
-            if row.ready and not row.state.is_final
-        ]
 
     # -- the end
 

@@ -5,6 +5,9 @@ log. The scheduler decides what runs where; around it, messages become what the 
 told, and what it wants becomes commands and messages. What is in the log (jobs, splits, numbers
 of attempts, committed tasks) survives; who runs what is told anew by the workers.
 
+A master that starts reads what the log knows of its jobs in slices, and serves nobody before it
+knows them all (``standing``).
+
 Two rules keep a decision and its record together. An attempt's number is logged in the decision
 that launches it, so no number is given out twice. Whatever reads what a decision changed
 (publishing the output, news for watchers) is left to the next deadline, when it is applied.
@@ -15,8 +18,10 @@ higher one shows that this log is an older copy: the epoch rises above it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dfs.config.schema import Times
-from dfs.errors import DfsError, NotSupported, PermissionDenied
+from dfs.errors import DfsError, NotSupported, PermissionDenied, Unavailable
 from dfs.events import Decision, Event, LinkLost, Now, Origin, Peer, Received, Reply, Role
 from dfs.namenode.keys import number_of
 from dfs.namenode.module import View
@@ -25,13 +30,13 @@ from dfs.wire.codec import Message
 from dfs.wire.common import Failed
 from mapreduce.commands import MasterStarted
 from mapreduce.limits import LOCATED_PER_STEP
-from mapreduce.master import actions as ac
 from mapreduce.master import clients, commit, orders, questions, workers
 from mapreduce.master import events as ev
 from mapreduce.master.book import JobBook
 from mapreduce.master.history import MASTER_STARTED, STATE
 from mapreduce.master.rows import must_job
 from mapreduce.master.scheduler import Scheduler
+from mapreduce.master.standing import Slice, read_jobs
 from mapreduce.master.state import State
 from mapreduce.master.steps import StepReader
 from mapreduce.master.storage import Storage
@@ -48,17 +53,19 @@ class MasterCore:
         epoch = table.get("master", EPOCH)
         started = 1 if epoch is None else number_of(epoch) + 1
         self._heartbeat_ns = times.heartbeat_ns
-        self._parts = Parts(storage, scheduler, JobBook(storage, table, now), started)
+        book = JobBook(storage)
+        self._parts = Parts(storage, scheduler, book, started, read_jobs(table, book, now))
         self._epoch_logged = False
-        for job in self._parts.book.under_way(table):
-            for action in scheduler.handle(job, now.mono_ns):
-                assert isinstance(action, ac.PublishOutput), f"{action} at the start"
-                self._parts.to_publish.append(action.job)
 
     @property
     def state(self) -> State:
         """What the scheduler knows; for tests and the simulation."""
         return self._parts.scheduler.state
+
+    @property
+    def is_starting(self) -> bool:
+        """Does it still read its jobs? For tests."""
+        return self._parts.starting is not None
 
     def knows(self, message: type[Message]) -> bool:
         """Is this a message for the master (and not for the namenode beside it)?"""
@@ -85,13 +92,13 @@ class MasterCore:
         if not self._epoch_logged:
             self._epoch_logged = True
             turn.decision.commands.append(MasterStarted(self._parts.epoch))
-            for job in self.state.jobs:
-                turn.record(job, turn.event(MASTER_STARTED, "the master started anew"))
         return turn
 
     def _receive(self, turn: Turn, origin: Origin, message: Message) -> None:
         answer: Message | None
         try:
+            if self._parts.starting is not None:
+                raise Unavailable("the master starts: it reads what the log knows of its jobs")
             if type(message) in clients.WORDS:
                 _require(origin, message, Role.CLIENT)
                 answer = clients.hear(turn, origin, message)
@@ -108,6 +115,9 @@ class MasterCore:
     def on_deadline(self, view: View, now: Now) -> Decision:
         """Whatever is due: answers to watchers, attempts to start, a job to commit, tidying."""
         turn = self._turn(view, now)
+        if self._parts.starting is not None:
+            self._read_jobs(turn, self._parts.starting)
+            return turn.finish()
         turn.decision.actions += questions.answer_watchers(turn)
         due_ns = self._parts.scheduler.next_deadline()
         if due_ns is not None and due_ns <= now.mono_ns:
@@ -124,6 +134,19 @@ class MasterCore:
                 turn.record(tidied.failed, turn.event(STATE, JobState.FAILED))
             self._parts.history.forget(tidied.forgotten)
         return turn.finish()
+
+    def _read_jobs(self, turn: Turn, slices: Iterator[Slice]) -> None:
+        """Tell the scheduler more of the jobs of before."""
+        found: Slice | ev.AllKnown
+        try:
+            found = next(slices)
+        except StopIteration:
+            self._parts.starting = None
+            found = ev.AllKnown()
+        if isinstance(found, ev.JobSubmitted):
+            turn.record(found.job, turn.event(MASTER_STARTED, "the master started anew"))
+        if found is not None:
+            turn.schedule(found)
 
     def _locate(self, turn: Turn) -> None:
         """Look up where the input of the next maps lies."""
@@ -169,9 +192,10 @@ class MasterCore:
 
     def next_deadline(self) -> int | None:
         """When ``on_deadline`` has something to do (ns, monotonic)."""
-        if not self._epoch_logged or self._parts.to_publish or self._parts.returning:
+        parts = self._parts
+        if not self._epoch_logged or parts.starting or parts.to_publish or parts.returning:
             return 0
-        timed = (self._parts.scheduler, self._parts.watch, self._parts.book)
+        timed = (parts.scheduler, parts.watch, parts.book)
         times = [part.next_deadline() for part in timed]
         return min((t for t in times if t is not None), default=None)
 

@@ -35,11 +35,12 @@ class KnownTask:
 
 @dataclass(frozen=True, slots=True)
 class JobSubmitted:
-    """A job may run. ``known`` is empty unless it was under way before a restart; so are
-    ``error`` and ``failure``, which are of its first attempt that failed by its own fault.
+    """A job may run. One that ``is_returning`` was under way before a restart: what the log knows
+    of its tasks follows as ``TasksKnown``. Only such a one has ``error`` and ``failure``, of its
+    first attempt that failed by its own fault.
 
     The scheduler has one step of a job at a time: ``step`` counts from 0, and ``maps``,
-    ``reduces`` and ``known`` are of this step. Without ``reduces`` the maps write its parts.
+    ``reduces`` are of this step. Without ``reduces`` the maps write its parts.
     ``failed_maps`` and ``failed_reduces`` count the attempts of all steps that failed.
     """
 
@@ -48,7 +49,6 @@ class JobSubmitted:
     reduces: int
     max_attempts: int
     began: bool = False
-    known: tuple[KnownTask, ...] = ()
     priority: int = 0
     speculative: bool = True
     error: str = ""
@@ -56,6 +56,7 @@ class JobSubmitted:
     step: int = 0
     failed_maps: int = 0
     failed_reduces: int = 0
+    is_returning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,18 @@ class StepChanged:
 @dataclass(frozen=True, slots=True)
 class TasksKnown:
     """What the log knows of some tasks of the step that a job goes on with. After the ``last``
-    ones it starts attempts."""
+    ones it starts attempts. ``may_run``: the master has just started, so workers may come back
+    with attempts of those that are not done."""
 
     job: str
     known: tuple[KnownTask, ...]
     last: bool
+    may_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AllKnown:
+    """The master has started: all jobs are told, and from now on workers can be heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +216,7 @@ Event: TypeAlias = (
     JobSubmitted
     | StepChanged
     | TasksKnown
+    | AllKnown
     | MapsLocated
     | JobKilled
     | TaskKilled

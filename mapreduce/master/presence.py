@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mapreduce.limits import ATTEMPT_LEASE_NS
+from mapreduce.limits import ADOPTION_WAIT_NS, ATTEMPT_LEASE_NS
 from mapreduce.master import events as ev
 from mapreduce.master.actions import Action, ForgetMapOutput, KillAttempt, Tell
 from mapreduce.master.state import State
@@ -15,6 +15,17 @@ from mapreduce.master.task import Attempt
 from mapreduce.master.transitions import TaskState
 from mapreduce.master.worker import Worker
 from mapreduce.wire import AttemptId, TaskKind
+
+
+def all_known(state: State, now_ns: int) -> list[Action]:
+    """The master has read its jobs. However long that took, workers have all their time to come
+    back with what they run and hold."""
+    for job in state.jobs.values():
+        for kind, index in list(job.paused):
+            state.pause(job, job.tasks(kind)[index], now_ns + ADOPTION_WAIT_NS)
+    for worker in state.workers.values():
+        worker.seen_ns = now_ns
+    return []
 
 
 def worker_joined(state: State, event: ev.WorkerJoined, now_ns: int) -> list[Action]:

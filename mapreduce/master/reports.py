@@ -6,7 +6,6 @@ from dfs.namenode.table import Table
 from mapreduce.job import task_name
 from mapreduce.master.commit import Totals
 from mapreduce.master.job import Job
-from mapreduce.master.rows import task_rows
 from mapreduce.master.task import Task
 from mapreduce.master.transitions import TaskState
 from mapreduce.master.worker import Worker
@@ -138,12 +137,3 @@ def worker_report(worker: Worker, address: WorkerAddress, usable: bool, why: str
     return WorkerReport(
         worker.name, state, worker.node, worker.slots, running, address.endpoints, why, address.host
     )
-
-
-def committed_totals(table: Table, number: int) -> Totals:
-    """The totals of a job that was under way before a restart."""
-    totals = Totals()
-    for step, kind, _, row in task_rows(table, number):
-        if row.done:
-            totals.add(step, kind, row)
-    return totals

@@ -14,7 +14,7 @@ from dfs.errors import BadArgument, NotFound
 from dfs.limits import SECOND_NS
 from dfs.namenode.keys import get_row, load_row, number_key, number_of, pair_key
 from dfs.namenode.table import Table, scan_prefix
-from mapreduce.tables import JobRow, TaskRow, step_key, task_of
+from mapreduce.tables import JobRow, TaskRow, task_of
 from mapreduce.wire import PlannedSplit, TaskKind
 
 LAST = "@last"
@@ -113,13 +113,6 @@ def task_rows(table: Table, number: int) -> Iterator[tuple[int, TaskKind, int, T
     """The tasks of a job of which an attempt started, with their step: maps first, by index."""
     for key, value in scan_prefix(table, "tasks", number_key(number)):
         yield *task_of(key), load_row(TaskRow, value)
-
-
-def step_rows(table: Table, number: int, step: int) -> Iterator[tuple[TaskKind, int, TaskRow]]:
-    """The tasks of one step of which an attempt started: maps first, by index."""
-    for key, value in scan_prefix(table, "tasks", step_key(number, step)):
-        _, kind, index = task_of(key)
-        yield kind, index, load_row(TaskRow, value)
 
 
 def task_keys(table: Table, number: int, limit: int) -> list[bytes]:

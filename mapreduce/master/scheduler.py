@@ -108,6 +108,8 @@ class Scheduler:
                 return self._step_changed(event.to, now_ns)
             case ev.TasksKnown():
                 return self._tasks_known(event, now_ns)
+            case ev.AllKnown():
+                return presence.all_known(self.state, now_ns)
             case ev.MapsLocated():
                 return self._maps_located(event, now_ns)
             case ev.JobKilled():
@@ -159,11 +161,8 @@ class Scheduler:
 
     def _job_submitted(self, event: ev.JobSubmitted, now_ns: int) -> list[Action]:
         job = _new_job(event, self.state.next_number(), now_ns)
+        job.is_returning = event.is_returning
         self.state.add_job(job)
-        for known in event.known:
-            task = self._restore(job, known, now_ns)
-            if task.state is TaskState.WAITING:
-                self.state.pause(job, task, now_ns + ADOPTION_WAIT_NS)
         return self._finish_if_done(job)
 
     def _step_changed(self, event: ev.JobSubmitted, now_ns: int) -> list[Action]:
@@ -180,11 +179,15 @@ class Scheduler:
         return actions
 
     def _tasks_known(self, event: ev.TasksKnown, now_ns: int) -> list[Action]:
-        """The step comes back as it was left: none of its attempts runs any more."""
+        """The step comes back as it was left: none of its attempts runs any more, or those do
+        that workers name soon."""
         job = self.state.jobs[event.job]
         for known in event.known:
             task = self._restore(job, known, now_ns)
-            task.ended = task.last
+            if not event.may_run:
+                task.ended = task.last
+            elif task.state is TaskState.WAITING:
+                self.state.pause(job, task, now_ns + ADOPTION_WAIT_NS)
         if not event.last:
             return []
         job.is_returning = False

@@ -6,9 +6,8 @@ job goes back to the step that made it and makes that part again, from map outpu
 workers still hold or that is made again in turn. What later steps had finished stands in the
 log and counts when the job comes back to them.
 
-Which step a job is at is not written down: it is the first one that lacks a part. A master that
-starts reads what the log knows in one piece, before it serves anybody; of a step that a job goes
-on with later it is read a bounded number of tasks at a time (``StepReader``).
+Which step a job is at is not written down: it is the first one that lacks a part (``standing``).
+What the log knows of a step's tasks is read a bounded number at a time (``StepReader``).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from mapreduce.job import FileSplit
 from mapreduce.limits import TASKS_READ_PER_STEP
 from mapreduce.master import events as ev
 from mapreduce.master.commit import parts_folder
-from mapreduce.master.rows import get_split, step_rows, task_rows
+from mapreduce.master.rows import get_split
 from mapreduce.master.storage import Storage
 from mapreduce.plan import StepPlan, whole
 from mapreduce.tables import JobRow, TaskRow, step_key, task_of
@@ -37,26 +36,6 @@ def kind_of_parts(plan: StepPlan) -> TaskKind:
     return TaskKind.REDUCE if plan.reduces else TaskKind.MAP
 
 
-def standing(table: Table, number: int, row: JobRow) -> ev.JobSubmitted:
-    """A job at the start of the master: the step that it is at is the first that lacks a part, the
-    last one if none does; with what the log knows of its tasks."""
-    plans = row.plan
-    made = [0] * len(plans)
-    failed = dict.fromkeys(TaskKind, 0)
-    for step, kind, _, task in task_rows(table, number):
-        made[step] += task.done > 0 and kind is kind_of_parts(plans[step])
-        failed[kind] += task.failed
-    lacking = (plan.index for plan in plans if made[plan.index] < plan.parts)
-    current = next(lacking, len(plans) - 1)
-    rows = step_rows(table, number, current)
-    return replace(
-        submitted_at(row, current),
-        known=tuple(known_task(current, *found) for found in rows),
-        failed_maps=failed[TaskKind.MAP],
-        failed_reduces=failed[TaskKind.REDUCE],
-    )
-
-
 def submitted_at(row: JobRow, step: int) -> ev.JobSubmitted:
     """A job at a step of whose tasks nothing is known."""
     plan = row.plan[step]
@@ -66,7 +45,6 @@ def submitted_at(row: JobRow, step: int) -> ev.JobSubmitted:
         plan.reduces,
         row.options.max_attempts,
         row.state is JobState.RUNNING,
-        (),
         row.spec.settings.priority,
         row.options.speculative,
         row.first_error,
@@ -96,7 +74,7 @@ def known_task(step: int, kind: TaskKind, index: int, task: TaskRow) -> ev.Known
 
 class StepReader:
     """Reads what the log knows of the tasks of a step that a job goes on with. The part ``lost``
-    is there no more."""
+    (-1: none) is there no more."""
 
     def __init__(self, number: int, row: JobRow, step: int, lost: int = -1) -> None:
         self.job = row.job

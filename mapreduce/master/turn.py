@@ -6,6 +6,7 @@ What the scheduler wants done becomes commands and messages here, and nowhere el
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,6 +28,7 @@ from mapreduce.master.history import (
 )
 from mapreduce.master.rows import must_job
 from mapreduce.master.scheduler import Scheduler
+from mapreduce.master.standing import Slice
 from mapreduce.master.steps import StepReader, submitted_at
 from mapreduce.master.storage import Storage
 from mapreduce.master.watch import NEWS, Watch
@@ -47,12 +49,14 @@ class WorkerLink:
 @dataclass(slots=True)
 class Parts:
     """The parts of a master. ``to_publish`` are jobs whose tasks are all committed, ``returning``
-    those that go on with another step."""
+    those that go on with another step. ``starting`` reads the jobs of before, None: all are
+    known."""
 
     storage: Storage
     scheduler: Scheduler
     book: JobBook
     epoch: int
+    starting: Iterator[Slice] | None
     watch: Watch = field(default_factory=Watch)
     history: History = field(default_factory=History)
     links: dict[str, WorkerLink] = field(default_factory=dict)

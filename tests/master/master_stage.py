@@ -81,7 +81,7 @@ class Stage:
     def now(self) -> Now:
         return Now(self.mono_ns, WALL_NS + self.mono_ns)
 
-    def restart(self) -> None:
+    def boot(self) -> None:
         """New cores on the same tables, as after a crash with a synced log."""
         times = Times()
         namespace = NamespaceCore(
@@ -91,6 +91,10 @@ class Stage:
         self.master = MasterCore(storage, times, self.table, self.now)
         self.core = ComposedCore(namespace, self.master)
         self.orders.clear()
+
+    def restart(self) -> None:
+        """The same, until the master has read its jobs."""
+        self.boot()
         self.settle()
 
     def view(self) -> View:

@@ -109,6 +109,12 @@ class Script:
         located = tuple((index, nodes) for index in range(maps))
         return lines + self.tell(ev.MapsLocated(ident, located))
 
+    def stands(self, maps: int, reduces: int, *known: ev.KnownTask) -> list[str]:
+        """The master starts, and reads a job of which this is known."""
+        lines = self.tell(ev.JobSubmitted(JOB, maps, reduces, 4, began=True, is_returning=True))
+        lines += self.tell(ev.TasksKnown(JOB, known, last=True, may_run=True))
+        return lines + self.tell(ev.AllKnown())
+
     def join(
         self, worker: str, slots: int = 1, node: str = "", running: str = "", runs: str = ""
     ) -> list[str]:

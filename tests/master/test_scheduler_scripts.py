@@ -305,7 +305,7 @@ def test_a_restored_job_goes_on_where_it_was() -> None:
         ev.KnownTask(TaskKind.MAP, 0, 1, 1, "w1"),
         ev.KnownTask(TaskKind.MAP, 1, 2, 0, ""),
     )
-    script.tell(ev.JobSubmitted(JOB, 3, 1, 4, began=True, known=known))
+    script.stands(3, 1, *known)
     script.tell(ev.MapsLocated(JOB, ((0, ()), (1, ()), (2, ()))))
     joined = script.join("w1", slots=3, running="m1.2", runs="m0.1")
     assert joined == ["launch m2.1 w1"]
@@ -317,7 +317,7 @@ def test_a_restored_job_goes_on_where_it_was() -> None:
 def test_after_a_restart_what_nobody_names_runs_again() -> None:
     script = Script()
     known = (ev.KnownTask(TaskKind.MAP, 0, 1, 0, ""), ev.KnownTask(TaskKind.MAP, 1, 1, 1, "w9"))
-    script.tell(ev.JobSubmitted(JOB, 2, 1, 4, began=True, known=known))
+    script.stands(2, 1, *known)
     script.tell(ev.MapsLocated(JOB, ((0, ()), (1, ()))))
     assert script.join("w1") == []
     lines = []
@@ -333,7 +333,7 @@ def test_after_a_restart_what_nobody_names_runs_again() -> None:
 def test_an_attempt_is_adopted_only_if_it_is_the_last_one() -> None:
     script = Script()
     known = (ev.KnownTask(TaskKind.MAP, 0, 3, 0, ""),)
-    script.tell(ev.JobSubmitted(JOB, 1, 0, 4, began=True, known=known))
+    script.stands(1, 0, *known)
     assert script.join("w1", running="m0.2") == ["kill m0.2 w1"]
     assert script.join("w2", running="m0.3") == []
     assert script.done("m0.3", "w2") == [f"publish {JOB}"]
