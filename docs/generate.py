@@ -19,6 +19,7 @@ import dfs.wire.backup
 import dfs.wire.common
 import dfs.wire.data
 import dfs.wire.keeper
+import dfs.wire.lookup
 import dfs.wire.namespace
 import dfs.wire.node
 import mapreduce.wire.clients
@@ -40,6 +41,7 @@ LINKS = (
     (dfs.wire.common, "Every link"),
     (dfs.wire.namespace, "Client and namenode"),
     (dfs.wire.appending, "Client and namenode: appending"),
+    (dfs.wire.lookup, "Client and namenode: many names"),
     (dfs.wire.admin, "Administration"),
     (dfs.wire.backup, "Backups"),
     (dfs.wire.node, "Datanode and namenode"),

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dfs.client.effects import Operation
 from dfs.client.namenode import Namenode
+from dfs.limits import STAT_MAX_PATHS
 from dfs.wire.admin import FolderUsage, GetUsage, UsagePage
-from dfs.wire.namespace import Entry, Glob, List, Listing, Locate, Located, LocatedChunk
+from dfs.wire.lookup import FoundMany, StatMany
+from dfs.wire.namespace import (
+    Entry,
+    Glob,
+    List,
+    Listing,
+    Locate,
+    Located,
+    LocatedChunk,
+)
 
 
 def list_directory(namenode: Namenode, path: str) -> Operation[list[Entry]]:
@@ -18,6 +30,17 @@ def list_directory(namenode: Namenode, path: str) -> Operation[list[Entry]]:
         entries += page.entries
         more = page.more and bool(page.entries)
         after = entries[-1].path.rpartition("/")[2] if entries else ""
+    return entries
+
+
+def stat_many(namenode: Namenode, paths: Sequence[str]) -> Operation[list[Entry | None]]:
+    """What is at each of these paths; None where nothing is."""
+    entries: list[Entry | None] = []
+    while len(entries) < len(paths):
+        page = tuple(paths[len(entries) :][:STAT_MAX_PATHS])
+        found = yield from namenode.ask(StatMany(page))
+        assert isinstance(found, FoundMany), found
+        entries += found.entries
     return entries
 
 

@@ -64,6 +64,7 @@ from dfs.wire import node as n
 from dfs.wire.appending import Append, SyncFile
 from dfs.wire.codec import Message, decode, encode
 from dfs.wire.common import Failed, Ok, Ping
+from dfs.wire.lookup import StatMany
 
 ANYONE = frozenset({Role.CLIENT, Role.WORKER, Role.DATANODE, Role.NAMENODE})
 CLIENTS = frozenset({Role.CLIENT, Role.WORKER})
@@ -87,10 +88,7 @@ SENDERS: dict[type[Message], frozenset[Role]] = {
             m.PutInline,
             m.Rename,
             m.Remove,
-            m.Stat,
-            m.List,
-            m.Glob,
-            m.Locate,
+            *reading.QUESTIONS,
         ),
         CLIENTS,
     ),
@@ -203,7 +201,7 @@ class NamespaceCore:
         match message:
             case m.Change():
                 return self._change(view, origin, message, now)
-            case m.Stat() | m.List() | m.Glob() | m.Locate():
+            case m.Stat() | StatMany() | m.List() | m.Glob() | m.Locate():
                 found = reading.answer(view.table, self._nodes, message, now)
                 return _reply(origin, found)
             case m.OpenSession():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dfs.errors import IsADirectory, NotFound
+from dfs.errors import BadArgument, IsADirectory, NotADirectory, NotFound
 from dfs.events import Now
-from dfs.limits import LISTING_MAX_ROWS
+from dfs.limits import LISTING_MAX_ROWS, STAT_MAX_PATHS
 from dfs.namenode.globbing import GlobWalk
 from dfs.namenode.keys import ChunkRow, number_key
 from dfs.namenode.namespace import (
@@ -19,8 +19,10 @@ from dfs.namenode.nodes import Health, Nodes
 from dfs.namenode.table import Table
 from dfs.wire import namespace as m
 from dfs.wire.codec import Message
+from dfs.wire.lookup import FoundMany, StatMany
 
-Question = m.Stat | m.List | m.Glob | m.Locate
+Question = m.Stat | StatMany | m.List | m.Glob | m.Locate
+QUESTIONS: tuple[type[Question], ...] = (m.Stat, StatMany, m.List, m.Glob, m.Locate)
 
 
 def answer(table: Table, nodes: Nodes, question: Question, now: Now) -> Message:
@@ -28,6 +30,8 @@ def answer(table: Table, nodes: Nodes, question: Question, now: Now) -> Message:
     match question:
         case m.Stat():
             return m.Found(stat(table, question.path))
+        case StatMany():
+            return FoundMany(_stat_many(table, question.paths))
         case m.List():
             entries, more = list_directory(table, question.path, question.after)
             return m.Listing(tuple(entries), more)
@@ -36,6 +40,23 @@ def answer(table: Table, nodes: Nodes, question: Question, now: Now) -> Message:
             return m.Listing(tuple(walk.found), walk.more, walk.after)
         case m.Locate():
             return _locate(table, nodes, question, now)
+
+
+def _stat_many(table: Table, paths: tuple[str, ...]) -> tuple[m.Entry | None, ...]:
+    """What is at the first of these paths: each of their components is a row to read."""
+    if not 1 <= len(paths) <= STAT_MAX_PATHS:
+        raise BadArgument(f"{len(paths)} paths are asked for at once: 1 to {STAT_MAX_PATHS}")
+    found: list[m.Entry | None] = []
+    rows = 0
+    for path in paths:
+        rows += path.count("/") + 1
+        if found and rows > LISTING_MAX_ROWS:
+            break
+        try:
+            found.append(stat(table, path))
+        except (NotFound, NotADirectory):
+            found.append(None)
+    return tuple(found)
 
 
 def _locate(table: Table, nodes: Nodes, question: m.Locate, now: Now) -> m.Located:

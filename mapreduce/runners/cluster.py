@@ -38,7 +38,7 @@ from mapreduce.plan import plan_of
 from mapreduce.records import READ_BYTES
 from mapreduce.result import Result
 from mapreduce.runners.asking import ask
-from mapreduce.runners.files import DFS_SCHEME, dfs_entries, dfs_path
+from mapreduce.runners.files import DFS_SCHEME, all_dfs_entries, dfs_path
 from mapreduce.runners.packing import bundle_of, side_files_of
 from mapreduce.runners.sampling import needs_cuts, with_cuts
 from mapreduce.runners.submission import Submission
@@ -101,11 +101,7 @@ def submit(
     it, and its caller may well submit it again.
     """
     target = None if output is None else _inside(output)
-    files = [
-        (number, file)
-        for number, path in named_paths(job.inputs, inputs)
-        for file in expand(fs, path)
-    ]
+    files = expand(fs, named_paths(job.inputs, inputs))
     spec, bundle = _upload(fs, job, submission, collect=output is None)
     if needs_cuts(spec, job):
         spec = _with_cuts(fs, spec, job, files)
@@ -216,9 +212,11 @@ def _part_names(submitted: Submitted) -> list[str]:
 # -- inputs
 
 
-def expand(fs: Client, path: str) -> list[Entry]:
-    """The files that an input means, in order: a file, a directory's files, or a glob's."""
-    return dfs_entries(fs, _inside(path))
+def expand(fs: Client, named: Sequence[tuple[int, str]]) -> list[NumberedFile]:
+    """The files that inputs mean, in order: a file, a directory's files, or a glob's."""
+    found = all_dfs_entries(fs, [_inside(path) for _, path in named])
+    numbers = (number for number, _ in named)
+    return [(number, file) for number, files in zip(numbers, found, strict=True) for file in files]
 
 
 def _inside(path: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from dfs.client.client import Client
 from dfs.client.entries import Usage
 from dfs.errors import BadArgument, Exists, IsADirectory, NotEmpty, NotFound, TooFewNodes
-from dfs.limits import KIB, LISTING_MAX_ROWS, SECOND_NS
+from dfs.limits import KIB, LISTING_MAX_ROWS, PATH_MAX_COMPONENTS, SECOND_NS, STAT_MAX_PATHS
 from dfs.testing.cluster import StorageCluster
 
 
@@ -179,3 +179,18 @@ def test_a_name_being_written_is_taken_until_its_writer_gives_it_up(
         file.discard()
         bert.write_bytes("/f", b"other")
         assert anna.read_bytes("/f") == b"other"
+
+
+def test_many_paths_are_looked_up_at_once(fs: Client) -> None:
+    fs.write_bytes("/a/one", b"1")
+    asked = ["/a/one", "/a", "/nothing", "a/one/below", "/"] * STAT_MAX_PATHS
+    found = fs.stat_many(asked)
+    assert found == [fs.stat("/a/one"), fs.stat("/a"), None, None, fs.stat("/")] * STAT_MAX_PATHS
+    assert fs.stat_many([]) == []
+
+
+def test_many_deep_paths_are_looked_up_too(fs: Client) -> None:
+    folder = "/d" * (PATH_MAX_COMPONENTS - 1)
+    names = [f"{folder}/{number}" for number in range(LISTING_MAX_ROWS // PATH_MAX_COMPONENTS * 2)]
+    fs.write_bytes(names[0], b"1")
+    assert fs.stat_many(names) == [fs.stat(names[0]), *[None] * (len(names) - 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import cast
@@ -22,6 +22,7 @@ from dfs.errors import (
 from dfs.wire import namespace as m
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok
+from dfs.wire.lookup import FoundMany, StatMany
 from mapreduce import wire as w
 from mapreduce.errors import JobFailed
 from mapreduce.formats.exact import Exact
@@ -72,6 +73,10 @@ class StagedClient:
 
     def stat(self, path: str) -> Entry:
         return Entry.of(self.stage.ask(m.Stat(path), m.Found).entry)
+
+    def stat_many(self, paths: Sequence[str]) -> list[Entry | None]:
+        found = self.stage.ask(StatMany(tuple(paths)), FoundMany).entries
+        return [None if entry is None else Entry.of(entry) for entry in found]
 
     def list(self, path: str) -> list[Entry]:
         return [Entry.of(e) for e in self.stage.ask(m.List(path), m.Listing).entries]
@@ -130,7 +135,7 @@ def test_inputs(stage: Stage) -> None:
     fs = client(stage)
 
     def names(path: str) -> list[str]:
-        return [entry.path for entry in expand(fs, path)]
+        return [entry.path for _, entry in expand(fs, [(0, path)])]
 
     assert names("/in") == ["/in/a.txt", "/in/b.txt"]
     assert names("in/b.txt") == ["/in/b.txt"]
@@ -141,6 +146,15 @@ def test_inputs(stage: Stage) -> None:
             names(nothing)
     with pytest.raises(BadArgument, match="minidfs put"):
         names("file:/etc/passwd")
+
+
+def test_many_inputs_keep_their_order_and_their_numbers(stage: Stage) -> None:
+    named = [(0, "/in/b.txt"), (1, "/in"), (1, "/in/a*"), (2, "/in/a.txt")]
+    found = [(number, entry.path) for number, entry in expand(client(stage), named)]
+    a, b = "/in/a.txt", "/in/b.txt"
+    assert found == [(0, b), (1, a), (1, b), (1, a), (2, a)]
+    with pytest.raises(NotFound, match=r"^no such file or directory: /nothing$"):
+        expand(client(stage), [*named, (2, "/nothing"), (2, "/in/none")])
 
 
 def test_a_job_with_output(stage: Stage) -> None:

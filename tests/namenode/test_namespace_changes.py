@@ -15,7 +15,9 @@ from dfs.errors import (
     NotEmpty,
     NotFound,
 )
+from dfs.limits import STAT_MAX_PATHS
 from dfs.wire import namespace as m
+from dfs.wire.lookup import StatMany
 
 
 def put(namenode: Any, path: str, content: bytes = b"x", **fields: Any) -> Any:
@@ -180,3 +182,9 @@ def test_system_folders_do_not_show_in_the_root(lone_namenode: Any) -> None:
     put(lone_namenode, "/.hidden")
     assert lone_namenode.names() == ["/.hidden"]
     assert lone_namenode.names("/.jobs") == ["/.jobs/x"]
+
+
+def test_too_many_paths_at_once_are_refused(lone_namenode: Any) -> None:
+    for count in (0, STAT_MAX_PATHS + 1):
+        with pytest.raises(BadArgument, match=f"^{count} paths are asked for at once: 1 to "):
+            lone_namenode.ask(StatMany(("/",) * count))
