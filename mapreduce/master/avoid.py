@@ -1,9 +1,10 @@
 """Workers that get nothing for a while because attempts failed there.
 
 A job avoids a worker for ``AVOID_NS`` when ``AVOID_AFTER_FAILURES`` of its attempts failed there
-with no success between. All jobs avoid a worker for as long when so many failures came together
-there since anything last succeeded; those of user code count once a job, so that one bad job takes
-no worker from the others. What fetches failed for is never counted: the fault is elsewhere.
+with no success between. All jobs avoid a worker for as long when so many attempts failed there by
+the fault of the node (``NODE``) since anything last succeeded. Whatever may be the fault of a job,
+its code or its input, takes no worker from the others, however many jobs fail. What fetches
+failed for is never counted: the fault is elsewhere.
 
 Nothing is avoided for ever, and what would be more than half of the workers is not avoided at
 all: when it fails everywhere, no worker is to blame, and the only worker is always used.
@@ -36,10 +37,7 @@ def note_failure(state: State, job: Job, event: AttemptFailed, now_ns: int) -> b
         del job.failed_on[worker.name]
         job.avoided[worker.name] = until_ns
         began = True
-    is_of_node = event.kind is FailureKind.NODE
-    worker.failures += is_of_node or job.id not in worker.failed_jobs
-    if not is_of_node:
-        worker.failed_jobs.add(job.id)
+    worker.failures += event.kind is FailureKind.NODE
     if worker.failures >= AVOID_AFTER_FAILURES:
         worker.forgive()
         state.avoided[worker.name] = until_ns

@@ -17,10 +17,9 @@ class Worker:
     not come back since the master started is expected: it has no slots. One that is ``leaving``
     gets no work any more.
 
-    No lease of its attempts ends before ``lease_ns``. ``failures`` are those that count against
-    the worker since anything succeeded there, and ``failed_jobs`` whose user code is among them;
-    see ``avoid``. ``pace_percent`` is what attempts take there beside what is typical, see
-    ``backup``.
+    No lease of its attempts ends before ``lease_ns``. ``failures`` are those by the fault of its
+    node since anything succeeded there, see ``avoid``. ``pace_percent`` is what attempts take
+    there beside what is typical, see ``backup``.
     """
 
     name: str
@@ -32,7 +31,6 @@ class Worker:
     dead: bool = False
     leaving: bool = False
     failures: int = 0
-    failed_jobs: set[str] = field(default_factory=set)
     avoided_why: str = ""
     pace_percent: int = 100
     lease_ns: int = 0
@@ -53,7 +51,6 @@ class Worker:
     def forgive(self) -> None:
         """Something succeeded here, or what failed has had its consequence."""
         self.failures = 0
-        self.failed_jobs.clear()
 
     def doubt(self) -> None:
         """Whatever it held, it has yet to name."""

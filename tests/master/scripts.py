@@ -133,12 +133,19 @@ class Script:
         return self.tell(ev.AttemptSucceeded(attempt(ident, job), worker))
 
     def fail(
-        self, ident: str, worker: str, kind: str = "crash", runs: str = "", signature: str = ""
+        self,
+        ident: str,
+        worker: str,
+        kind: str = "crash",
+        runs: str = "",
+        signature: str = "",
+        job: str = JOB,
     ) -> list[str]:
         failure = None
         if kind == "user":
             failure = Failure("mapper", "ValueError: x", "Traceback: x", signature=signature)
         lost = tuple(attempt(a) for a in runs.split())
+        failed = attempt(ident, job)
         return self.tell(
-            ev.AttemptFailed(attempt(ident), worker, FailureKind(kind), "it broke", failure, lost)
+            ev.AttemptFailed(failed, worker, FailureKind(kind), "it broke", failure, lost)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dfs.limits import SECOND_NS
-from mapreduce.limits import AVOID_NS
+from mapreduce.limits import AVOID_AFTER_FAILURES, AVOID_NS
 from mapreduce.master import events as ev
 from mapreduce.master.avoid import explain
 from tests.master.scripts import JOB, Script, attempt
@@ -136,6 +136,19 @@ def test_a_broken_node_is_avoided_by_all() -> None:
     assert launches(script.job(1, 0, ident=SECOND, priority=1)) == []
     said = explain(script.state.workers["w1"], script.state, script.now_ns)
     assert said.startswith("avoided for 60 s: 3 attempts failed, the last: it broke; ")
+
+
+@pytest.mark.parametrize("kind", ["user", "crash", "memory", "timeout", "scratch", "input"])
+def test_jobs_that_fail_by_their_own_fault_take_no_worker_from_others(kind: str) -> None:
+    script = Script()
+    script.join("w1")
+    script.join("w2")
+    for number in range(1, 2 * AVOID_AFTER_FAILURES):
+        ident = f"j-20261121-000{number}"
+        script.job(1, 0, max_attempts=1, ident=ident)
+        assert f"end {ident} failed" in script.fail("m0.1", "w1", kind, job=ident)
+    assert explain(script.state.workers["w1"], script.state, script.now_ns) == ""
+    assert launches(script.job(1, 0, ident="j-20261121-0009")) == ["9/m0.1 w1"]
 
 
 def test_a_success_between_takes_the_blame_away() -> None:
