@@ -166,19 +166,23 @@ def _key_type(data: Any) -> KeyType:
 
 
 class SegmentReader:
-    """Reads the blocks of one segment in order, verifying each."""
+    """Reads the blocks of one segment in order, verifying each. One that ``is_own`` was written by
+    this task for itself: that it is damaged is the fault of no map."""
 
-    def __init__(self, file: BinaryIO, map_index: int, partition: int) -> None:
+    def __init__(
+        self, file: BinaryIO, map_index: int, partition: int, *, is_own: bool = False
+    ) -> None:
         self._file = file
+        self._culprit = -1 if is_own else map_index
         try:
             self.head = read_head(file)
         except RunCorrupt as error:
-            raise RunCorrupt(error.message, map_index) from None
+            raise RunCorrupt(error.message, self._culprit) from None
         if (self.head.map_index, self.head.partition) != (map_index, partition):
             raise RunCorrupt(
                 f"a segment of map {self.head.map_index}, partition {self.head.partition} stands"
                 f" where map {map_index}, partition {partition} was expected",
-                map_index,
+                self._culprit,
             )
         self.remaining = self.head.records
         self._number = 0
@@ -190,7 +194,7 @@ class SegmentReader:
         try:
             frame = self._read_block()
         except (RunCorrupt, pl.exceptions.PolarsError) as error:
-            raise RunCorrupt(f"{self._place()}: {error}", self.head.map_index) from None
+            raise RunCorrupt(f"{self._place()}: {error}", self._culprit) from None
         self.remaining -= frame.height
         self._number += 1
         return frame

@@ -138,7 +138,8 @@ class Spills:
         files = [self._scratch.open_scratch(run.name) for run in runs]
         for partition in range(self._partitions):
             _write_merged(
-                writer, [SegmentReader(source, self._map_index, partition) for source in files]
+                writer,
+                [SegmentReader(file, self._map_index, partition, is_own=True) for file in files],
             )
         for run, source in zip(runs, files, strict=True):
             source.close()
@@ -233,7 +234,7 @@ class _MergedSegment(SegmentReader):
     """A segment in scratch, which goes when it has been read."""
 
     def __init__(self, scratch: Scratch, name: str, number: int) -> None:
-        super().__init__(scratch.open_scratch(name), number, 0)
+        super().__init__(scratch.open_scratch(name), number, 0, is_own=True)
         self._scratch = scratch
         self._name = name
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import mapreduce as mr
 from mapreduce import TextLines
+from mapreduce.errors import RunCorrupt
 from mapreduce.formats import BadRecordError
 from mapreduce.job import FileSplit
 from mapreduce.records import LINE_MAX_BYTES, READ_BYTES, LineTooLongError, line_blocks
@@ -223,3 +224,39 @@ def test_such_a_line_fails_the_map_with_its_place() -> None:
     with pytest.raises(BadRecordError, match="a line of more than 256 MiB") as caught:
         list(TextLines().read(Endless(), split, lambda name, n: None))  # type: ignore[arg-type]
     assert caught.value.offset == 0
+
+
+class Damaging(MemoryEnv):
+    """Scratch files come back with one byte changed, counted from the end."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__({}, {})
+        self._at = at
+
+    def open_scratch(self, name: str) -> BinaryIO:
+        data = bytearray(super().open_scratch(name).read())
+        data[self._at] ^= 1
+        return io.BytesIO(data)
+
+
+@pytest.mark.parametrize("at", [0, 30, 70])
+def test_damaged_scratch_of_a_merge_is_the_fault_of_no_map(at: int) -> None:
+    runs = [run_of([(f"{number}", number)], number) for number in range(4)]
+
+    def open_segment(map_index: int) -> SegmentReader:
+        return SegmentReader(io.BytesIO(runs[map_index]), map_index, 0)
+
+    with pytest.raises(RunCorrupt) as caught:
+        records_of(merged_segments(open_segment, 4, Damaging(at), MergeRoom(0, 2)))
+    assert caught.value.map_index == -1
+
+
+def test_damaged_scratch_of_a_map_is_the_fault_of_no_other() -> None:
+    env = Damaging(0)
+    env.map_name = "run"
+    spills = Spills(env, 0, 1, ROOM)
+    for key in ("a", "b"):
+        spills.add([frame_of([(key, 1)])], "str")
+    with pytest.raises(RunCorrupt) as caught:
+        spills.merge_into(env.create_map_output(), "str")
+    assert caught.value.map_index == -1
