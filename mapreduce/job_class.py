@@ -273,12 +273,14 @@ def _check_later(step: Step, where: str) -> None:
 
 
 def source_of(job_class: type[Job]) -> str:
-    """The file that holds a job's code, '' if there is none (a notebook, a prompt)."""
+    """The file in which tasks find a job by its name; '' if there is none: the class lies in a
+    notebook or at a prompt, or a function of the file made it."""
     if job_class.source_file:
         return job_class.source_file
     module = sys.modules.get(job_class.__module__)
     path = getattr(module, "__file__", None) or ""
-    return str(Path(path).resolve()) if os.path.isfile(path) else ""
+    is_found = getattr(module, job_class.__name__, None) is job_class
+    return str(Path(path).resolve()) if is_found and os.path.isfile(path) else ""
 
 
 def spec_of(job: Job, bundle: str, entry: str, settings: Settings, collect: bool) -> JobSpec:

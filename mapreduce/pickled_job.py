@@ -1,4 +1,5 @@
-"""Jobs whose code lies in no file (a notebook, a prompt, `python -c`): their class, pickled.
+"""Jobs that no file has under their name: their class, pickled. It was made in a notebook, at a
+prompt, by `python -c`, or within a function.
 
 The class travels by value, with the functions, classes and data that its functions name, in a
 bundle of this one file, which only a task's process opens:
@@ -7,14 +8,15 @@ bundle of this one file, which only a task's process opens:
 
 Byte code is for one version of Python, so another one refuses the file. What the class's module
 held is put back under the module's name: records of classes that were defined beside the job are
-pickled by that name, in tasks and where the job came from.
+pickled by that name, in tasks and where the job came from. For the same reason what a file defines
+beside a function that makes a job goes with it, though a process could import it here.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -31,15 +33,32 @@ def dump(job_class: type[Job]) -> bytes:
     """The file for a class. Raises BadArgument that says what of it cannot be pickled."""
     import cloudpickle
 
-    try:
-        pickled: bytes = cloudpickle.dumps(job_class)
-    except Exception as error:  # the user's objects: anything may happen  # noqa: BLE001
-        culprit = next((text for text, value in _used(job_class) if not _pickles(value)), "it")
-        raise BadArgument(
-            f"the job {job_class.__name__} cannot be sent to tasks: {culprit} cannot be pickled"
-            f" ({_summary(error)}); make it in mapper_init or reducer_init"
-        ) from None
+    with _by_value(job_class.__module__):
+        try:
+            pickled: bytes = cloudpickle.dumps(job_class)
+        except Exception as error:  # the user's objects: anything may happen  # noqa: BLE001
+            culprit = next((text for text, value in _used(job_class) if not _pickles(value)), "it")
+            raise BadArgument(
+                f"the job {job_class.__name__} cannot be sent to tasks: {culprit} cannot be pickled"
+                f" ({_summary(error)}); make it in mapper_init or reducer_init"
+            ) from None
     return f"{_VERSION}\n".encode() + pickled
+
+
+@contextmanager
+def _by_value(name: str) -> Iterator[None]:
+    """What this module defines is pickled whole: tasks cannot import it."""
+    import cloudpickle
+
+    module = sys.modules.get(name)
+    if module is None or name in cloudpickle.list_registry_pickle_by_value():
+        yield
+        return
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def load(data: bytes) -> type[Job]:

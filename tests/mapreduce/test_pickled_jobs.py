@@ -98,6 +98,70 @@ def test_a_job_of_a_notebook_too(text: Path) -> None:
     assert python("-c", given + NOTEBOOK) == FOUND
 
 
+MADE = """
+from dataclasses import dataclass
+
+import mapreduce as mr
+
+@dataclass
+class Seen:
+    times: int
+
+def words_of(line):
+    return line.lower().split()
+
+def job_of(shortest):
+    class Words(mr.Job):
+        def mapper(self, key, line):
+            for word in words_of(line):
+                if len(word) >= shortest:
+                    yield word, Seen(1)
+
+        def reducer(self, word, seen):
+            yield word, Seen(sum(one.times for one in seen))
+
+    return Words
+"""
+RUN_MADE = """
+result = list(job_of(3)().run(INPUT, runner="local"))
+print(sorted((word, seen.times, type(seen) is Seen) for word, seen in result))
+"""
+
+
+def test_a_job_that_a_function_of_a_file_made_too(text: Path) -> None:
+    begin = f"INPUT = {str(text)!r}\n"
+    (text.parent / "made.py").write_text(MADE, encoding="utf-8")
+    imports = text.parent / "imports.py"
+    imports.write_text(f"{begin}from made import Seen, job_of\n{RUN_MADE}", encoding="utf-8")
+    itself = text.parent / "itself.py"
+    itself.write_text(f"{begin}{MADE}{RUN_MADE}", encoding="utf-8")
+    words = ["but", "is.", "the", "the,", "word"]
+    found = f"{[(word, 1, True) for word in words]}\n"
+    assert python(str(imports)) == found
+    assert python(str(itself)) == found
+
+
+def test_what_is_registered_already_stays_so() -> None:
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        pickled_job.dump(made_here())
+        assert __name__ in cloudpickle.list_registry_pickle_by_value()
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    pickled_job.dump(made_here())
+    assert __name__ not in cloudpickle.list_registry_pickle_by_value()
+
+
+def made_here() -> type[mr.Job]:
+    class Made(mr.Job):
+        def mapper(self, key: Any, line: str) -> Any:
+            yield line, 1
+
+    return Made
+
+
 def test_whoever_imports_the_package_does_not_pay_for_it() -> None:
     loaded = "import sys, mapreduce; print('cloudpickle' in sys.modules)"
     assert python("-c", loaded) == "False\n"
