@@ -7,7 +7,8 @@ job gives the output its public name. What is discarded goes in the same record 
 readers see nothing or everything, and a late attempt changes nothing.
 
 Totals count committed attempts only. When a task runs again because its output was lost, what
-it counted the first time is taken back, and its new parts replace the old ones.
+it counted the first time is taken back, and its new parts replace the old ones; a side output
+that it does not write again goes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mapreduce.master.rows import must_job
 from mapreduce.master.storage import Storage
 from mapreduce.master.task import Attempt
 from mapreduce.plan import StepPlan
+from mapreduce.side_output import OUTPUTS, name_flaw, side_part
 from mapreduce.tables import JobRow, TaskRow, get_task
 from mapreduce.wire import (
     AttemptId,
@@ -126,6 +128,8 @@ def commit_task(
         for name in word.files
     ]
     commands = storage.link(view, moves, now)
+    for path in _not_again(view, number, row, word):
+        commands += storage.discard(view, path, now)
     done = TaskDone(
         number,
         ident.kind,
@@ -142,6 +146,18 @@ def commit_task(
         ident.step,
     )
     return done, [*commands, done]
+
+
+def _not_again(view: View, number: int, row: JobRow, word: AttemptSucceeded) -> list[str]:
+    """The files in side outputs that the task was committed with before, and is not now."""
+    ident = word.attempt
+    before = get_task(view.table, number, ident.step, ident.kind, ident.index)
+    if not before.done:
+        return []
+    is_last = ident.step == len(row.spec.steps) - 1
+    part = side_part(ident.kind[0], ident.step, ident.index, is_last)
+    names = (f"{name}/{part}" for name in before.counters.get(OUTPUTS, {}) if not name_flaw(name))
+    return [f"{output_folder(row.job)}/{name}" for name in names if name not in word.files]
 
 
 def count_task(totals: Totals, view: View, done: TaskDone) -> None:

@@ -266,6 +266,8 @@ class Stage:
         for name in files:
             self.put(f"{order.folder}/{name}", self.part, Peer(Role.WORKER, worker))
         counters = {"user": {"words": 1}}
+        if side:
+            counters["outputs"] = {name.partition("/")[0]: records for name in side}
         return self.tell(worker, w.AttemptSucceeded(ident, counters, records, records, 4, files))
 
     def run_all(self, records: int = 3) -> None:

@@ -44,6 +44,27 @@ def test_a_map_that_runs_again_writes_its_side_outputs_again(stage: Stage) -> No
     assert stage.ask(m.Stat("/out/bad/part-m-00000"), m.Found).entry.size == 5
 
 
+def test_a_map_that_runs_again_leaves_no_side_output_that_it_does_not_write_again(
+    stage: Stage,
+) -> None:
+    stage.join("w1")
+    job = stage.submit(maps=2)
+    for side in (("bad/part-m-00000", "odd/part-m-00000"), ("bad/part-m-00001",)):
+        ((_, order),) = stage.take_orders(w.LaunchMap)
+        stage.succeed("w1", order, side=side)
+    stage.join("w1", epoch=1)
+    again = {0: ("odd/part-m-00000", "new/part-m-00000"), 1: ("bad/part-m-00001",)}
+    while again:
+        ((_, order),) = stage.take_orders(w.LaunchMap)
+        assert order.task.attempt == 2
+        stage.succeed("w1", order, side=again.pop(order.task.index))
+    stage.run_all(records=6)
+    assert stage.report(job).counters["outputs"] == {"bad": 3, "new": 3, "odd": 3}
+    assert stage.names("/out/bad") == ["part-m-00001"]
+    assert stage.names("/out/odd") == ["part-m-00000"]
+    assert stage.names("/out/new") == ["part-m-00000"]
+
+
 def test_side_outputs_that_cannot_be_are_not_committed(stage: Stage) -> None:
     stage.join("w1")
     stage.submit(maps=1)
