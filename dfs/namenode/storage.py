@@ -18,7 +18,14 @@ from dfs.namenode import changes
 from dfs.namenode import commands as c
 from dfs.namenode.changes import FileSettings, Ids, Maker
 from dfs.namenode.module import Command, View
-from dfs.namenode.namespace import Place, file_chunks, find_deepest, find_entry, stat
+from dfs.namenode.namespace import (
+    Place,
+    file_chunks,
+    find_deepest,
+    find_entry,
+    list_directory,
+    stat,
+)
 from dfs.namenode.nodes import Nodes
 from dfs.wire.namespace import Entry
 
@@ -45,6 +52,11 @@ class Storage:
         """Is there anything at this path?"""
         place, rest = find_deepest(view.table, path)
         return not rest and place.entry is not None
+
+    def list_page(self, view: View, path: str, after: str) -> tuple[list[Entry], bool]:
+        """A page of a directory's entries behind a name, and whether there are more. Raises
+        ``NotFound``."""
+        return list_directory(view.table, path, after)
 
     def locate(
         self, view: View, inode: int, offset: int, length: int, now: Now

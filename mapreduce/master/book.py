@@ -5,15 +5,11 @@ ends. What nobody comes back for is cleared away: a job that is not started in t
 job without output path that nobody drops, the rows of jobs that ended a week ago and, when too many
 have ended, of the oldest. These times are soft; those of parts and of jobs that were not started
 begin anew with the master. A new book is empty: ``standing`` tells it what the tables know.
-
-A bundle lives as long as the rows of a job that names it. It is looked for when a job is
-submitted, in the decision that makes the row, so it cannot go before its job: a client that
-reused one which was about to go is told ``NotFound``, and uploads it again.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from typing import NamedTuple
 
 from dfs.errors import BadArgument, Exists, NotFound, Unavailable
@@ -40,6 +36,7 @@ from mapreduce.limits import (
     STEPS_MAX,
 )
 from mapreduce.master import events as ev
+from mapreduce.master.bundles import Bundles
 from mapreduce.master.commit import Totals, job_folder, output_folder
 from mapreduce.master.history import drop_slice
 from mapreduce.master.rows import (
@@ -60,7 +57,6 @@ from mapreduce.wire import (
     Locality,
     StartJob,
     SubmitJob,
-    bundle_path,
 )
 
 
@@ -81,7 +77,7 @@ class JobBook:
         self._totals: dict[str, Totals] = {}
         self._expires: dict[str, int] = {}
         self._ended: deque[tuple[str, int]] = deque()
-        self._bundles: Counter[str] = Counter()
+        self._bundles = Bundles(storage)
 
     # -- at the start of the master
 
@@ -99,7 +95,7 @@ class JobBook:
         self._totals[row.job] = totals
 
     def _know(self, row: JobRow) -> None:
-        self._bundles[row.spec.bundle] += 1
+        self._bundles.name(row.spec.bundle)
         self._tokens[row.token] = row.job
 
     # -- while the scheduler has it
@@ -130,7 +126,7 @@ class JobBook:
         )
         folder = self._storage.make_folder(view, output_folder(job), now)
         self._tokens[word.token] = job
-        self._bundles[word.spec.bundle] += 1
+        self._bundles.name(word.spec.bundle)
         self._expires[job] = now.mono_ns + JOB_START_DEADLINE_NS
         return job, [JobSubmitted(number, row), *folder]
 
@@ -148,7 +144,7 @@ class JobBook:
         output = join_path(split_path(word.output)) if word.output else ""
         if output and not word.overwrite and self._storage.exists(view, output):
             raise Exists(f"{output} exists; --overwrite replaces it", output)
-        if not self._storage.exists(view, bundle_path(word.spec.bundle)):
+        if not self._bundles.exists(view, word.spec.bundle):
             raise NotFound("the job's code is not in the cluster: upload it first")
         return output
 
@@ -220,7 +216,7 @@ class JobBook:
         forget_ns = self._forget_ns()
         if forget_ns is not None and forget_ns <= now.mono_ns:
             return self._forget(view, self._ended[0][0], now)
-        return Tidied([])
+        return Tidied(self._bundles.tidy(view, now))
 
     def _expire(self, view: View, job: str, now: Now) -> Tidied:
         _, row = must_job(view.table, job)
@@ -244,21 +240,14 @@ class JobBook:
             return Tidied(commands)
         self._ended.popleft()
         self._tokens.pop(row.token, None)
-        return Tidied(commands + self._release(view, row.spec.bundle, now), forgotten=job)
+        commands += self._bundles.release(view, row.spec.bundle, now)
+        return Tidied(commands, forgotten=job)
 
-    def _release(self, view: View, bundle: str, now: Now) -> list[Command]:
-        """One job less names this bundle; without any it goes."""
-        self._bundles[bundle] -= 1
-        if self._bundles[bundle]:
-            return []
-        del self._bundles[bundle]
-        return self._storage.discard(view, bundle_path(bundle), now)
-
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """When ``tidy`` has something to do (ns, monotonic)."""
-        times = [*self._expires.values()]
+        times = [*self._expires.values(), self._bundles.next_deadline()]
         forget_ns = self._forget_ns()
-        return min(times if forget_ns is None else [*times, forget_ns], default=None)
+        return min(times if forget_ns is None else [*times, forget_ns])
 
     def _forget_ns(self) -> int | None:
         """When the oldest ended job goes (ns, monotonic)."""

@@ -25,6 +25,10 @@ class Storage(Protocol):
     def exists(self, view: View, path: str) -> bool:
         """Is there anything at this path?"""
 
+    def list_page(self, view: View, path: str, after: str) -> tuple[list[Entry], bool]:
+        """A page of a directory's entries behind a name, and whether there are more. Raises
+        ``NotFound``."""
+
     def locate(
         self, view: View, inode: int, offset: int, length: int, now: Now
     ) -> list[tuple[int, int, tuple[str, ...]]]:

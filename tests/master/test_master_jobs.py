@@ -6,12 +6,20 @@ import pytest
 
 from dfs.errors import BadArgument, Exists, NotFound, NotSupported, PermissionDenied
 from dfs.events import LinkLost
+from dfs.namenode import namespace
+from dfs.namenode.commands import Removed
 from dfs.wire.codec import Message
 from dfs.wire.common import Ok
 from mapreduce import wire as w
 from mapreduce.job import Failure, FileSplit, JobSpec, StepSpec
-from mapreduce.limits import JOB_START_DEADLINE_NS, JOBS_ENDED_KEPT, WATCH_MAX_NS
-from mapreduce.master import questions
+from mapreduce.limits import (
+    BUNDLE_KEEP_NS,
+    BUNDLES_LOOK_NS,
+    JOB_START_DEADLINE_NS,
+    JOBS_ENDED_KEPT,
+    WATCH_MAX_NS,
+)
+from mapreduce.master import bundles, questions
 from tests.master.master_stage import ANNA, ATTEMPTS, BUNDLE, Stage, spec
 
 FIRST = "j-20261121-0001"
@@ -169,6 +177,38 @@ def test_a_bundle_goes_with_the_last_job_that_names_it(stage: Stage) -> None:
             assert stage.names(w.BUNDLE_FOLDER) == bundles, "one of the two jobs is still listed"
             stage.restart()
         stage.ask(w.KillJob(stage.ask(word, w.JobSubmitted).job), Ok)
+    assert stage.names(w.BUNDLE_FOLDER) == [f"{BUNDLE}.zip"]
+
+
+def test_a_bundle_that_no_job_ever_named_goes_after_a_day(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "BUNDLES_DROPPED_MAX", 2)
+    left = [letter * 64 for letter in "acdef"]
+    for name in left:
+        stage.put(w.bundle_path(name))
+    stage.submit(maps=1)
+    stage.mono_ns += BUNDLE_KEEP_NS - BUNDLES_LOOK_NS
+    stage.settle()
+    stage.sessions.clear()
+    stage.put(w.bundle_path("0" * 64))
+    assert len(stage.names(w.BUNDLE_FOLDER) or ()) == 7
+    stage.mono_ns += BUNDLES_LOOK_NS
+    stage.settle()
+    assert stage.names(w.BUNDLE_FOLDER) == [f"{'0' * 64}.zip", f"{BUNDLE}.zip"]
+    removed = [sum(isinstance(c, Removed) for c in commands) for _, commands in stage.records]
+    assert [count for count in removed if count] == [2, 2, 1], "a few at a time"
+
+
+def test_bundles_are_looked_through_page_by_page(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for letter in "acdef":
+        stage.put(w.bundle_path(letter * 64))
+    stage.submit(maps=1)
+    monkeypatch.setattr(namespace, "LISTING_MAX_ROWS", 2)
+    stage.mono_ns += BUNDLE_KEEP_NS
+    stage.restart()
     assert stage.names(w.BUNDLE_FOLDER) == [f"{BUNDLE}.zip"]
 
 
