@@ -109,7 +109,7 @@ class AttemptId(msgspec.Struct, frozen=True, array_like=True, order=True):
         return f"{self.task}.{self.attempt}"
 
 
-_NAMED = re.compile(r"(?:([1-9][0-9]{0,2}):)?([mr])-([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
+_NAMED = re.compile(r"(?:([1-9][0-9]{0,2}):)?([mr])-([0-9]{1,9})(?:\.([1-9][0-9]{0,8}))?", re.ASCII)
 
 
 def parse_task(job: str, text: str) -> AttemptId:
