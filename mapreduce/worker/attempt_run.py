@@ -141,6 +141,13 @@ class AttemptRun:
         records = self._service.progress.records
         return f", after {records} records" if records else ""
 
+    def _part(self) -> str:
+        """Which part of the job it is, for people, where it cannot be asked where in it it is."""
+        task = self._order.task
+        if isinstance(task, MapTask):
+            return f"in the map of {task.split.path} from byte {task.split.start}"
+        return f"in the reduce of partition {task.index}"
+
     def progress(self) -> AttemptProgress:
         """How far it is."""
         said = self._service.progress
@@ -212,7 +219,7 @@ class AttemptRun:
             held = beyond(self._limit_bytes, cut_bytes)
             self._why = self._why or (
                 FailureKind.MEMORY,
-                f"{held}, {self.attempt}{self._records()}",
+                f"{held}, {self.attempt}{self._records()}, {self._part()}",
             )
 
     def _attach(self, child: TaskChild) -> None:

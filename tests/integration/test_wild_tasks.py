@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from dfs.limits import KIB
 from dfs.local.ports import choose_address
 from mapreduce.worker.attempt_log import LOG_MAX_BYTES
 from mapreduce.worker.process_tree import TAG_VARIABLE
+from mapreduce.worker.task_groups import NOTE
 from tests.integration.cluster_here import ClusterHere, until
 from tests.integration.test_storage_faults import IMPATIENT
 
@@ -73,6 +76,10 @@ class Wild(mr.Job):
                 os.execve("/bin/sleep", ["sleep", self.place], {})
             os._exit(0)
         os.wait()
+
+    def forks_and_stays(self):
+        self.forks()
+        time.sleep(1000)
 
     def forks_and_exits(self):
         self.forks()
@@ -147,8 +154,10 @@ def wild(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ClusterHere
         assert cluster.cat("/calm/part-r-00000").decode() == COUNTED
         until(lambda: nothing_is_left(cluster))
     finally:
+        groups = groups_of(cluster)
         cluster.minidfs("down")
         assert tagged(cluster) == []
+        assert [path for path in groups if path.exists()] == []
 
 
 def run(
@@ -175,6 +184,12 @@ def _proc(name: str) -> Iterator[tuple[int, bytes]]:
             yield int(entry.parent.name), entry.read_bytes()
         except OSError:
             continue
+
+
+def groups_of(cluster: ClusterHere) -> list[Path]:
+    """The groups of the kernel that the cluster's workers have; none where they may not."""
+    notes = cluster.folder.glob(f"worker-*/tasks/{NOTE}")
+    return [Path(line) for note in notes for line in note.read_text().splitlines()]
 
 
 def nothing_is_left(cluster: ClusterHere) -> bool:
@@ -239,3 +254,28 @@ def test_what_a_task_prints_is_bounded(wild: tuple[ClusterHere, Path]) -> None:
     ]
     assert LOG_MAX_BYTES <= log.stat().st_size < LOG_MAX_BYTES + KIB
     assert log.read_bytes()[-100:].endswith(b"[cut here: over 10485760 bytes]\n")
+
+
+def test_a_worker_that_was_killed_leaves_no_group_to_the_next(tmp_path: Path) -> None:
+    cluster, job = ClusterHere(tmp_path / "home"), tmp_path / "wild.py"
+    job.write_text(WILD)
+    try:
+        up(cluster, 1)
+        does = json.loads(cluster.minimr("workers", "--json").stdout)["groups"]
+        act = ("--act", "forks_and_stays", "--place", "1103.25")
+        begun = cluster.minimr("run", "-d", f"{job}:Wild", "/in", *act, *ONCE)
+        until(lambda: sleepers("1103.25"))
+        before = groups_of(cluster)
+        assert bool(before) == ("cgroup" in does)
+        cluster.minidfs("stop", "worker-1", "--kill")
+        cluster.minimr("kill", begun.stdout.strip())
+        cluster.minidfs("start", "worker-1")
+        until(lambda: not [path for path in before if path.exists()])
+        if "processes: cgroup" in does:
+            until(lambda: not sleepers("1103.25"))
+    finally:
+        after = groups_of(cluster)
+        cluster.minidfs("down")
+        for pid in sleepers("1103.25"):
+            os.kill(pid, signal.SIGKILL)
+    assert [path for path in after if path.exists()] == []

@@ -11,12 +11,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from dfs.limits import MIB
 from mapreduce.wire import AttemptId, AttemptSucceeded, FailureKind
-from mapreduce.worker.task_groups import NOTE
+from mapreduce.worker.attempt_run import AttemptRun
+from mapreduce.worker.task_groups import NOTE, TaskGroup
 from mapreduce.worker.work import RunAttempt, StopAttempt
 from tests.worker.test_executor import JOB_ID, Bench, failed, processes_of
 
@@ -257,6 +260,18 @@ def test_a_task_that_lost_a_child_to_the_limit_ends_for_it(bench: Bench) -> None
     """Where the kernel keeps the limit it kills the child, and the task would go on."""
     report = failed(bench.run(order(bench, "loses_a_child")), FailureKind.MEMORY)
     assert report.text.startswith("memory limit of 200 MiB exceeded: ")
+
+
+def test_what_the_kernel_killed_is_named_by_what_it_was_given(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.executor._watch.close()
+    monkeypatch.setattr(TaskGroup, "cut_at_bytes", lambda group: 264 * MIB)
+    said = "memory limit of 200 MiB exceeded: 264 MiB"
+    report = failed(bench.run(order(bench, "hides_and_exits")), FailureKind.MEMORY)
+    assert report.text == f"{said}, m-00000.1, in the map of /in/text from byte 0"
+    reduce: Any = SimpleNamespace(_order=bench.reduce_order())
+    assert AttemptRun._part(reduce) == "in the reduce of partition 0"
 
 
 def test_no_group_is_left_when_a_worker_has_ended(bench: Bench) -> None:
