@@ -7,7 +7,8 @@ who holds which replica, which orders are on their way, when leases end.
 
 A request is refused unless its sender's role may send it. A change is decided
 against the view, its answer is stored with its effect, and a repetition gets the
-stored answer. Nothing is deleted or repaired while safe mode lasts.
+stored answer. Nothing is deleted or repaired while safe mode lasts, and nothing at all is
+logged before the view is known to be sound.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ from dfs.events import (
     Received,
     Reply,
     Role,
+    WorkDone,
 )
 from dfs.namenode import commands as c
-from dfs.namenode import reading, writing
+from dfs.namenode import reading, unchecked, writing
 from dfs.namenode.administration import Administration, Parts
 from dfs.namenode.apply import MODULE
 from dfs.namenode.changes import reap_slice
@@ -53,7 +55,8 @@ from dfs.namenode.namespace import lease_row
 from dfs.namenode.nodes import Nodes, introduced
 from dfs.namenode.orders import Orders
 from dfs.namenode.replication import Replication
-from dfs.namenode.safemode import READ_ONLY, SafeMode
+from dfs.namenode.safemode import CHECKING, READ_ONLY, CheckView, SafeMode
+from dfs.namenode.senders import SENDERS
 from dfs.namenode.sessions import Sessions, earlier_answer
 from dfs.namenode.status import FULL, cluster_status
 from dfs.namenode.table import Table, scan_prefix
@@ -66,51 +69,18 @@ from dfs.wire.codec import Message, decode, encode
 from dfs.wire.common import Failed, Ok, Ping
 from dfs.wire.lookup import StatMany
 
-ANYONE = frozenset({Role.CLIENT, Role.WORKER, Role.DATANODE, Role.NAMENODE})
-CLIENTS = frozenset({Role.CLIENT, Role.WORKER})
-DATANODES = frozenset({Role.DATANODE})
-
-SENDERS: dict[type[Message], frozenset[Role]] = {
-    Ping: ANYONE,
-    m.GetStatus: ANYONE,
-    **dict.fromkeys(
-        (
-            m.OpenSession,
-            m.RenewLease,
-            m.CloseSession,
-            m.Mkdir,
-            m.Create,
-            m.AddChunk,
-            m.CloseFile,
-            m.AbandonFile,
-            Append,
-            SyncFile,
-            m.PutInline,
-            m.Rename,
-            m.Remove,
-            *reading.QUESTIONS,
-        ),
-        CLIENTS,
-    ),
-    m.BadReplica: CLIENTS | DATANODES,
-    **dict.fromkeys(a.AdminQuestion.__subclasses__(), frozenset({Role.CLIENT})),
-    **dict.fromkeys(
-        (n.Register, n.ReportPage, n.Heartbeat, n.ReplicaNews, Ok, Failed),
-        DATANODES,
-    ),
-}
-"""Who may send what to the namenode; everything else is refused."""
-
 
 @dataclass(frozen=True, slots=True)
 class NamenodeSettings:
-    """What the core takes from the configuration, and whose tables stand in its view."""
+    """What the core takes from the configuration, whose tables stand in its view, and whether that
+    is known to be sound; if not, ``WorkDone(CheckView())`` will tell."""
 
     cluster: str
     owner: str
     files: Files
     times: Times
     modules: tuple[Module, ...] = (MODULE,)
+    is_checked: bool = True
 
 
 class NamespaceCore:
@@ -122,7 +92,7 @@ class NamespaceCore:
         self._nodes = Nodes(settings.times, expected, incarnation=now.wall_ns)
         self._sessions = Sessions(settings.times.lease_ns)
         self._sessions.restore(table, now.mono_ns)
-        self._safe = SafeMode(now.mono_ns)
+        self._safe = SafeMode(now.mono_ns, is_checking=not settings.is_checked)
         orders = Orders()
         self._replication = Replication(
             self._nodes, orders, self._safe, settings.times.repair_after_ns, now.mono_ns
@@ -146,6 +116,11 @@ class NamespaceCore:
     def nodes(self) -> Nodes:
         """The datanodes, for whoever schedules work near the data."""
         return self._nodes
+
+    @property
+    def is_checking(self) -> bool:
+        """May the view yet turn out to be damaged?"""
+        return self._safe.is_checking
 
     def knows(self, message: type[Message]) -> bool:
         """Is this a message for the namenode (and not for a master beside it)?"""
@@ -173,8 +148,18 @@ class NamespaceCore:
             case LinkLost() if event.peer.role is Role.DATANODE:
                 self._replication.link_lost(event.peer.name, now.mono_ns)
                 return Decision()
+            case WorkDone(token=CheckView()):
+                return self._checked(view, event, now)
             case _:
                 return Decision()
+
+    def _checked(self, view: View, event: WorkDone, now: Now) -> Decision:
+        """The verdict on the view: what had to wait for it is recorded, or the process ends."""
+        note = unchecked.heed(event)
+        self._safe.checked()
+        self.remember([note], now)
+        joined = [self._joined(view.table, node.address) for node in self._nodes.all()]
+        return Decision([command for found in joined for command in found], [note])
 
     def _receive(self, view: View, event: Received, now: Now) -> Decision:
         origin, message = event.origin, event.message
@@ -198,6 +183,8 @@ class NamespaceCore:
 
     def _dispatch(self, view: View, event: Received, now: Now) -> Decision:
         origin, message = event.origin, event.message
+        if self.is_checking:
+            unchecked.refuse(self._sessions, message, now.mono_ns)
         match message:
             case m.Change():
                 return self._change(view, origin, message, now)
@@ -312,12 +299,13 @@ class NamespaceCore:
         epoch = self._epoch(view.table)
         raised = newer_epoch(view, name, word, now)
         if raised is not None:
+            if self.is_checking:
+                raise Unavailable(CHECKING)
             commands.append(raised)
             epoch = raised.epoch
-        joined = c.NodeJoined(name, word.host, word.rack)
-        if not self._replication.is_recorded(view.table, joined):
-            commands.append(joined)
-        full = self._nodes.register(introduced(name, origin.link, word), now.mono_ns)
+        node = introduced(name, origin.link, word)
+        commands += self._joined(view.table, node.address)
+        full = self._nodes.register(node, now.mono_ns)
         self._replication.link_lost(name, now.mono_ns)
         heartbeat_ns = self._settings.times.heartbeat_ns
         answer = n.Registered(epoch, heartbeat_ns, self._nodes.incarnation, full)
@@ -327,19 +315,26 @@ class NamespaceCore:
             actions += [Hangup(other) for other in self._nodes.peers() if other.name != name]
         return Decision(commands, actions)
 
+    def _joined(self, table: Table, node: m.NodeAddress) -> list[c.NodeJoined]:
+        """What records a registered node, if it is not recorded; not before the verdict."""
+        joined = c.NodeJoined(node.node, node.host, node.rack)
+        recorded = self.is_checking or self._replication.is_recorded(table, joined)
+        return [] if recorded else [joined]
+
     # -- time
 
     def on_deadline(self, view: View, now: Now) -> Decision:
         """Whatever is due: formatting, dead nodes, ended leases, repair, reclaiming."""
         decision = Decision()
-        if self._unformatted:
+        if self._unformatted and not self.is_checking:
             self._unformatted = False
             decision.commands.append(c.Formatted(self._settings.owner, now.wall_ns))
             return decision
-        self._expire(view.table, decision, now)
+        if not self.is_checking:
+            self._expire(view.table, decision, now)
         epoch = self._epoch(view.table)
         decision.actions += self._replication.on_deadline(view.table, epoch, now)
-        if self._reaping and not decision.commands:
+        if self._reaping and not decision.commands and not self.is_checking:
             self._reap(view.table, decision)
         self.remember(decision.actions, now)
         return decision
@@ -367,6 +362,8 @@ class NamespaceCore:
 
     def next_deadline(self) -> int | None:
         """When ``on_deadline`` has something to do (ns, monotonic)."""
+        if self.is_checking:
+            return self._replication.next_deadline()
         if self._unformatted or self._reaping:
             return 0
         times = (self._sessions.next_deadline(), self._replication.next_deadline())

@@ -11,8 +11,8 @@ the reads too, so that they see what was written since. Cursors live for one cal
   made smaller. When it is full the next write is a fault.
 * Any error of LMDB is final: after a failed ``fdatasync`` later commits would succeed as if
   nothing had happened. The table refuses everything, and the process must end.
-* A damaged file can kill the process that opens it, by signal. So after anything but a
-  clean close, which leaves a marker, another process checks the file first.
+* A damaged file can kill the process that opens it, by signal. So after anything but a clean
+  close another process checks the file, first or beside (``dfs.namenode.view_check``).
 * LMDB keeps no checksums. So each row is stored with one, over table, key and row. Reading a
   row that is not as it was written is a fault; the check above reads all of them. Not detected:
   a page that the disk never wrote, while the one before still stands in its place.
@@ -31,9 +31,6 @@ The view can be made again from a snapshot and the log (``dfs.namenode.view_reco
 from __future__ import annotations
 
 import errno
-import os
-import subprocess
-import sys
 import threading
 import time
 import zlib
@@ -46,7 +43,7 @@ from typing import TypeAlias
 import lmdb
 import xxhash
 
-from dfs.disk import LocalDisk, write_durably
+from dfs.disk import LocalDisk
 from dfs.errors import Corrupt, DfsError, StorageFault
 from dfs.limits import (
     VIEW_LOOK_READS,
@@ -58,20 +55,13 @@ from dfs.limits import (
     VIEW_ROOM_BYTES,
     VIEW_TABLES_MAX,
 )
+from dfs.namenode.view_check import DATA_FILE, begin_use, is_checked, mark_clean
 from dfs.namenode.view_version import check_version, sign_folder
 from dfs.resident import drop_mapping, resident_file_bytes
 
-DATA_FILE = "data.mdb"
-CLEAN_FILE = "CLEAN"
-
-_CHECK_NICENESS = 10
 _LIB_VERSION = 0  # LMDB 0.9
 
 _CHECKSUM_BYTES = 8
-_CHECK_ROWS = (
-    "import sys; from dfs.namenode.lmdb_table import problem_of_rows as problem;"
-    " sys.exit(problem(sys.argv[1]))"
-)
 
 Names: TypeAlias = tuple[str, ...]
 
@@ -97,12 +87,20 @@ class LmdbTable:
             raise
 
     @classmethod
-    def open(cls, path: Path, names: Names, map_bytes: int = VIEW_MAP_BYTES) -> LmdbTable:
+    def open(
+        cls,
+        path: Path,
+        names: Names,
+        map_bytes: int = VIEW_MAP_BYTES,
+        *,
+        check_may_wait: bool = False,
+    ) -> LmdbTable:
         """Open the tables of these names in a folder, making what is missing.
 
-        Raises ``Corrupt`` when the check after an unclean end fails or the data are none of
-        LMDB's, ``NotSupported`` for a folder written by another version, ``StorageFault`` for
-        errors of the disk.
+        ``check_may_wait``: if possible, a check after an unclean end is left to the caller (see
+        ``is_checked``). Raises ``Corrupt`` when it fails or the data are none of LMDB's,
+        ``NotSupported`` for a folder written by another version, ``StorageFault`` for errors of
+        the disk.
         """
         try:
             folder = LocalDisk(path)
@@ -110,7 +108,7 @@ class LmdbTable:
                 check_version(folder)
             else:
                 sign_folder(folder)
-            _check_after_unclean_end(folder)
+            begin_use(folder, may_wait=check_may_wait)
             return cls(folder, _open_environment(path, len(names), map_bytes), names)
         except DfsError:
             raise
@@ -118,6 +116,11 @@ class LmdbTable:
             raise Corrupt(f"the view in {path} is damaged ({error})") from error
         except (OSError, lmdb.Error) as error:
             raise StorageFault(f"cannot open the view in {path}: {error}") from error
+
+    @property
+    def is_checked(self) -> bool:
+        """Are the data known to be sound?"""
+        return is_checked(self._folder)
 
     def get(self, table: str, key: bytes) -> bytes | None:
         try:
@@ -236,7 +239,7 @@ class LmdbTable:
             self._txn.abort()
             if not self._failed:
                 self._env.sync(True)
-                write_durably(self._folder, CLEAN_FILE, b"")
+                mark_clean(self._folder)
             if self._copying.acquire(blocking=False):
                 self._env.close()  # else the end of the process closes it
         except (OSError, lmdb.Error) as error:
@@ -277,52 +280,6 @@ def _open_environment(path: Path, tables: int, map_bytes: int) -> lmdb.Environme
                 raise StorageFault(
                     f"no address space for the view in {path}: raise `ulimit -v` ({error})"
                 ) from error
-
-
-def _check_after_unclean_end(folder: LocalDisk) -> None:
-    """Have another process check the data, unless the last one closed it in good order."""
-    if folder.exists(CLEAN_FILE):
-        folder.unlink(CLEAN_FILE)
-        folder.sync_folder("")
-    elif folder.exists(DATA_FILE):
-        problem = DataCheck().problem_of(folder.path(DATA_FILE))
-        if problem:
-            raise Corrupt(f"the view in {folder.path('')} is damaged ({problem})")
-
-
-class DataCheck:
-    """Checks data files in child processes, one at a time; ``stop`` ends it from another thread."""
-
-    def __init__(self) -> None:
-        self._child: subprocess.Popen[str] | None = None
-        self._stopped = False
-
-    def problem_of(self, path: Path) -> str:
-        """What is wrong with a data file, in its structure or in a row; "" if nothing is."""
-        structure = ["-I", "-m", "lmdb", "verify", "-s", str(path)]
-        return self._complaint(structure) or self._complaint(["-P", "-c", _CHECK_ROWS, str(path)])
-
-    def _complaint(self, arguments: list[str]) -> str:
-        with subprocess.Popen(
-            [sys.executable, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as child:
-            self._child = child
-            os.setpriority(os.PRIO_PROCESS, child.pid, _CHECK_NICENESS)
-            if self._stopped:
-                child.kill()
-            said, complaint = child.communicate()
-        if child.returncode == 0:
-            return ""
-        return (said or complaint).strip().partition("\n")[0] or f"exit code {child.returncode}"
-
-    def stop(self) -> None:
-        """End the check that runs, and those to come."""
-        self._stopped = True
-        if self._child is not None:
-            self._child.kill()
 
 
 def read_row(path: Path, table: str, key: bytes) -> bytes | None:

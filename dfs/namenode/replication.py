@@ -367,7 +367,9 @@ class Replication:
 
     def next_deadline(self) -> int | None:
         """When there is something to do."""
-        if self._due or (self._reports.has_fresh and not self._safe.is_on):
+        if self._due:
+            return 0
+        if not self._safe.is_on and (self._was_on or self._reports.has_fresh):
             return 0
         times = [self._nodes.next_deadline(), self._orders.next_deadline()]
         times.append(self._safe.next_deadline())

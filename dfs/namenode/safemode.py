@@ -9,6 +9,10 @@ there yet, and its reader tries again. What waits is everything that acts on the
 * after a minute, whatever is missing.
 
 In the last two cases deletions wait ten minutes longer, or until all have reported.
+
+After an unclean end it lasts at least until the metadata are known to be sound, and is read-only
+so long: nothing may follow from what is only hidden (``dfs.namenode.view_check``).
+
 Somebody may also switch it on: then it is read-only, and lasts until it is switched off
 or the namenode restarts.
 """
@@ -16,6 +20,7 @@ or the namenode restarts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dfs.limits import SECOND_NS
 
@@ -23,16 +28,26 @@ CHECK_AFTER_NS = 30 * SECOND_NS
 WAIT_NS = 60 * SECOND_NS
 DELETE_WAIT_NS = 600 * SECOND_NS
 READ_ONLY = "safe mode was switched on: nothing can be changed until 'minidfs admin safemode leave'"
+CHECKING = (
+    "safe mode: checking the metadata after an unclean stop, nothing can be changed until that is"
+    " done"
+)
 _NAMED_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """Work, and its token: check the view. Its result is what is wrong with it, "" if nothing."""
 
 
 class SafeMode:
     """Knows when it began; is told who is still silent and which chunks have no replica.
 
-    ``is_manual``: somebody switched it on. ``may_delete``: deletions are safe.
+    ``is_manual``: somebody switched it on. ``is_checking``: the metadata may be damaged.
+    ``may_delete``: deletions are safe.
     """
 
-    def __init__(self, started_ns: int) -> None:
+    def __init__(self, started_ns: int, *, is_checking: bool = False) -> None:
         self._check_ns = started_ns + CHECK_AFTER_NS
         self._ends_ns = started_ns + WAIT_NS
         self._deletes_ns = self._ends_ns + DELETE_WAIT_NS
@@ -42,11 +57,12 @@ class SafeMode:
         self._missing: int | None = None
         self._named: Sequence[int] = ()
         self.is_manual = False
+        self.is_checking = is_checking
 
     @property
     def is_on(self) -> bool:
         """Is nothing repaired or deleted?"""
-        return self._is_starting or self.is_manual
+        return self._is_starting or self.is_manual or self.is_checking
 
     @property
     def may_delete(self) -> bool:
@@ -58,8 +74,12 @@ class SafeMode:
         self.is_manual = True
 
     def leave(self) -> None:
-        """Switch it off, even if it was about to end by itself."""
+        """Switch it off, even if it was about to end by itself; a check ends it only when done."""
         self.is_manual = self._is_starting = False
+
+    def checked(self) -> None:
+        """The metadata are sound."""
+        self.is_checking = False
 
     def wants_check(self, now_ns: int) -> bool:
         """Is it time to find out which chunks have no replica?"""
@@ -88,6 +108,8 @@ class SafeMode:
         """Why it is on, and what ends it; empty when it is off."""
         if self.is_manual:
             return READ_ONLY
+        if self.is_checking:
+            return CHECKING
         if not self._is_starting:
             return ""
         text = f"safe mode: waiting for the reports of {', '.join(self._silent)}"

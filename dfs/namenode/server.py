@@ -12,14 +12,15 @@ import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from dfs import daemon
 from dfs.config import Config
 from dfs.config_file import role_folder
+from dfs.disk import LocalDisk
 from dfs.endpoints import NAMENODE_ID, bind_endpoints, host_id
 from dfs.errors import ConfigError
-from dfs.events import Now, Peer, Role
+from dfs.events import Now, Peer, Role, Work
 from dfs.limits import SNAPSHOT_THREADS
 from dfs.namenode.apply import MODULE
 from dfs.namenode.changes import FileSettings
@@ -29,12 +30,14 @@ from dfs.namenode.journal import open_journal, table_names
 from dfs.namenode.keepers import Keepers
 from dfs.namenode.module import Module
 from dfs.namenode.nodes import Nodes
+from dfs.namenode.safemode import CheckView
 from dfs.namenode.snapshot_store import SnapshotStore
-from dfs.namenode.snapshots import Snapshots
+from dfs.namenode.snapshots import Snapshots, Task
 from dfs.namenode.storage import Storage
 from dfs.namenode.table import Table
+from dfs.namenode.view_check import ViewCheck
 from dfs.namenode.view_copier import LmdbCopier
-from dfs.namenode.view_recovery import open_view
+from dfs.namenode.view_recovery import VIEW_FOLDER, open_view
 from dfs.namenode.writing import GROUP
 from dfs.net.loop import Loop, read_clock
 from dfs.net.pool import Pool
@@ -85,15 +88,17 @@ class NamenodeProcess:
         store = SnapshotStore(disk, cluster, self._copier)
         self._table = open_view(disk, cluster, table_names(modules), store, log)
         self._copier.table = self._table
+        self._check = ViewCheck(LocalDisk(disk.path(VIEW_FOLDER)))
         journal = open_journal(disk, self._table, modules, cluster)
         store.clean()
-        core = compose(config, cluster, self._table, beside, read_clock())
+        is_checked = self._table.is_checked
+        core = compose(config, self._table, beside, read_clock(), is_checked=is_checked)
         self._step = JournalStep(core, modules, journal, self._table)
         min_durable = config.files.min_durable
         keepers = Keepers(host_id(), min_durable, core.nodes, self._table, journal)
         self._step.keep_elsewhere(keepers)
         self._step.run([], read_clock())  # a new namespace gets its root before anybody attends
-        snapshots = Snapshots(journal, self._table, store.whole())
+        snapshots = Snapshots(journal, self._table, store.whole(), is_checked=is_checked)
         self._step.take_snapshots(snapshots)
         keepers.send_newest_of(snapshots)
         self._transport = ZmqTransport(
@@ -101,14 +106,24 @@ class NamenodeProcess:
             cluster,
             bind_endpoints(config, options.home, Role.NAMENODE, NAMENODE_ID),
         )
-        self._pool = Pool(store.execute, SNAPSHOT_THREADS, self._transport.wake, "snapshots")
+        self._store = store
+        self._pool = Pool(self._execute, SNAPSHOT_THREADS, self._transport.wake, "snapshots")
+        if not is_checked:
+            self._pool.submit(Work(CheckView(), CheckView()))
         self.loop = Loop(self._step, self._transport, self._pool, log)
         self.wake_fd = self._transport.wake_fd
         where = " and ".join(self._transport.endpoints)
         log(f"log at record {journal.durable_index}; listening on {where}")
 
+    def _execute(self, task: Task | CheckView) -> Any:
+        """Do a piece of work, in a thread of the pool."""
+        if isinstance(task, CheckView):
+            return self._check.run()
+        return self._store.execute(task)
+
     def close(self) -> None:
         """Commit the view, unless something failed; close the sockets; free the folder."""
+        self._check.stop()
         self._copier.stop()
         self._pool.close()
         self._step.close()
@@ -118,12 +133,14 @@ class NamenodeProcess:
 
 
 def compose(
-    config: Config, cluster: str, table: Table, beside: Companion | None, now: Now
+    config: Config, table: Table, beside: Companion | None, now: Now, *, is_checked: bool
 ) -> NamenodeCore:
     """The core of the process: the namespace's, joined with the one beside it."""
     owner = pwd.getpwuid(os.geteuid()).pw_name
     modules = (MODULE, *(beside.modules if beside else ()))
-    settings = NamenodeSettings(cluster, owner, config.files, config.times, modules)
+    settings = NamenodeSettings(
+        config.cluster.id, owner, config.files, config.times, modules, is_checked
+    )
     namespace = NamespaceCore(settings, table, now)
     if beside is None:
         return namespace

@@ -12,6 +12,7 @@ backup asks for one, and when the log lacks its front and no snapshot stands for
   the live view may fall back to. Its commits do not sync the page that names the newest tree, so
   a power cut may take back the last one; two commits back are safe. After a start the first two
   commits must be seen before anything goes.
+* While the view may yet turn out to be damaged, none is taken and nothing of the log goes.
 * A snapshot that somebody could not use is read from end to end. If it is damaged it counts as
   none: the next one is taken, in its place if nothing was committed since.
 * The files of segments are unlinked in order, each durably before the next, and what could not be
@@ -47,6 +48,7 @@ from dfs.limits import (
 from dfs.manifest import Manifest, render
 from dfs.namenode.keys import APPLIED_INDEX, get_number
 from dfs.namenode.module import NO_SNAPSHOT, Snapshot
+from dfs.namenode.safemode import CHECKING, CheckView
 from dfs.namenode.table import Table
 from dfs.wire.backup import BackupPiece, BackupState, PrepareBackup, ReadBackup
 from dfs.wire.codec import Message
@@ -125,7 +127,8 @@ class GrowingLog(Protocol):
 class Snapshots:
     """The rules of the module's text, beside the core; see ``dfs.net.step.Attendant``.
 
-    ``held``: the snapshots that are whole at the start, newest first.
+    ``held``: the snapshots that are whole at the start, newest first. ``is_checked``: the view is
+    known to be sound; else ``WorkDone(CheckView())`` tells it.
     """
 
     def __init__(
@@ -134,7 +137,10 @@ class Snapshots:
         table: Table,
         held: Sequence[Manifest] = (),
         every_bytes: int = SNAPSHOT_EVERY_BYTES,
+        *,
+        is_checked: bool = True,
     ) -> None:
+        self._is_checked = is_checked
         self._log = log
         self._table = table
         self._every_bytes = every_bytes
@@ -176,18 +182,21 @@ class Snapshots:
     # -- what the step calls
 
     def takes(self, event: Event) -> bool:
-        """Questions about backups, and the end of the work given out here."""
+        """Questions about backups, the end of the work given out here, the verdict on the view."""
         match event:
             case Received():
                 return isinstance(event.message, PrepareBackup | ReadBackup)
             case WorkDone():
-                return isinstance(event.token, _Token)
+                return isinstance(event.token, _Token | CheckView)
             case _:
                 return False
 
     def handle(self, event: Event, now: Now) -> list[Action]:
         """Answer a question, or go on where work has ended."""
         if isinstance(event, WorkDone):
+            if isinstance(event.token, CheckView):
+                self._is_checked = event.error is None and not event.result
+                return []
             return self._done(event, now)
         assert isinstance(event, Received), event
         origin = event.origin
@@ -209,6 +218,8 @@ class Snapshots:
         committed = self._committed()
         if committed != self._commits[-1]:
             self._commits.append(committed)
+        if not self._is_checked:
+            return []
         actions: list[Action] = []
         if self._is_due(now):
             self._taking = True
@@ -336,6 +347,8 @@ class Snapshots:
         if newest is not None and newest.index >= wanted:
             self._pins[newest.index] = now.mono_ns + SNAPSHOT_PIN_NS
             return BackupState(newest.index, render(newest))
+        if not self._is_checked:
+            raise Unavailable(CHECKING)
         self._problem = None
         self._wanted = max(self._wanted, wanted)
         return BackupState(wanted)

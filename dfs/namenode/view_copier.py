@@ -6,7 +6,8 @@ from dfs.disk import Disk, File, LocalDisk, LocalFile
 from dfs.errors import Corrupt
 from dfs.namenode.journal import META
 from dfs.namenode.keys import APPLIED_INDEX
-from dfs.namenode.lmdb_table import DataCheck, LmdbTable, read_row
+from dfs.namenode.lmdb_table import LmdbTable, read_row
+from dfs.namenode.view_check import DataCheck
 from dfs.namenode.view_version import VERSION
 
 

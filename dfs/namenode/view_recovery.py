@@ -10,6 +10,9 @@ A damaged view is kept as ``view.damaged``, in place of an older one. The new on
 synced as ``view.new`` before it gets its name, so a crash leaves the old view, or none, and then
 the next start does the same.
 
+A view may be opened before it is known to be sound (``dfs.namenode.view_check``); the start after
+the one that finds it damaged makes it again.
+
 A view that is *ahead* of the log is not made again: it has what the log has lost.
 """
 
@@ -22,15 +25,11 @@ from dfs.disk import Disk, LocalDisk, write_durably
 from dfs.errors import Corrupt
 from dfs.manifest import Manifest
 from dfs.namenode.journal import get_applied_index
-from dfs.namenode.lmdb_table import (
-    CLEAN_FILE,
-    DATA_FILE,
-    LmdbTable,
-    Names,
-)
+from dfs.namenode.lmdb_table import LmdbTable, Names
 from dfs.namenode.log import FOLDER as LOG_FOLDER
 from dfs.namenode.log_recovery import find_end, first_index, storage_faults
 from dfs.namenode.snapshot_store import SnapshotStore
+from dfs.namenode.view_check import CLEAN_FILE, DATA_FILE
 from dfs.namenode.view_version import sign_folder
 
 VIEW_FOLDER = "view"
@@ -72,12 +71,13 @@ def open_view(
 ) -> LmdbTable:
     """The view in the namenode's folder ``disk``, made again first if need be.
 
-    Raises as ``choose_source`` and ``LmdbTable.open`` do.
+    After an unclean end it may have to be checked yet, see ``LmdbTable.is_checked``. Raises as
+    ``choose_source`` and ``LmdbTable.open`` do.
     """
     trouble = ""
     if disk.exists(f"{VIEW_FOLDER}/{DATA_FILE}"):
         try:
-            table = LmdbTable.open(disk.path(VIEW_FOLDER), names)
+            table = LmdbTable.open(disk.path(VIEW_FOLDER), names, check_may_wait=True)
         except Corrupt as error:
             trouble = error.message
         else:

@@ -35,11 +35,12 @@ import reprlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from dfs.events import Action, Decision, Event, LinkLost, Now
+from dfs.events import Action, Decision, Event, LinkLost, Now, WorkDone
 from dfs.limits import COMMIT_EVERY_NS, COMMIT_MAX_BYTES, COMMIT_MAX_COMMANDS, ROOM_RETRY_NS
 from dfs.namenode.journal import apply_table, put_applied_index
 from dfs.namenode.log import Log
 from dfs.namenode.module import ALONE, NO_SNAPSHOT, LogCopies, Module, Snapshot, View
+from dfs.namenode.safemode import CheckView
 from dfs.namenode.table import Table
 from dfs.net.awake import AwakeClock
 from dfs.net.withheld import Withheld, is_question
@@ -90,7 +91,8 @@ class Attendant(Protocol):
     """What follows the log beside the core. It decides no command; its actions need no log."""
 
     def takes(self, event: Event) -> bool:
-        """Is this event meant for it, and not for the core? A lost link is meant for all."""
+        """Is this event meant for it, and not for the core? A lost link is meant for all, and so
+        is the verdict on the view."""
 
     def handle(self, event: Event, now: Now) -> list[Action]:
         """What to do about an event that it takes."""
@@ -123,6 +125,14 @@ class LogKeepers(Attendant, Protocol):
     @property
     def agreed_index(self) -> int:
         """The last record that is on as many machines as it shall be."""
+
+
+def _is_for_all(event: Event) -> bool:
+    match event:
+        case LinkLost() | WorkDone(token=CheckView()):
+            return True
+        case _:
+            return False
 
 
 def _is_due(deadline: int | None, now: Now) -> bool:
@@ -248,7 +258,7 @@ class JournalStep:
         takers = [attendant for attendant in self._attending() if attendant.takes(event)]
         for attendant in takers:
             actions += attendant.handle(event, now)
-        if takers and not isinstance(event, LinkLost):
+        if takers and not _is_for_all(event):
             return actions
         refusal = self._withheld.refusal(event, self._copies())
         if refusal is not None:

@@ -21,6 +21,7 @@ from dfs.events import (
     Reply,
     Role,
     Send,
+    WorkDone,
 )
 from dfs.limits import SECOND_NS
 from dfs.namenode.apply import MODULE as DFS
@@ -29,6 +30,7 @@ from dfs.namenode.command_codec import CommandCodec
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
 from dfs.namenode.journal import apply_table
 from dfs.namenode.module import Command, View
+from dfs.namenode.safemode import CheckView
 from dfs.namenode.storage import Storage
 from dfs.namenode.table import MemoryTable
 from dfs.wire import namespace as m
@@ -81,20 +83,28 @@ class Stage:
     def now(self) -> Now:
         return Now(self.mono_ns, WALL_NS + self.mono_ns)
 
-    def boot(self) -> None:
+    def boot(self, *, is_checked: bool = True) -> None:
         """New cores on the same tables, as after a crash with a synced log."""
         times = Times()
-        namespace = NamespaceCore(
-            NamenodeSettings("c1", "root", Files(), times, self.modules), self.table, self.now
-        )
+        settings = NamenodeSettings("c1", "root", Files(), times, self.modules, is_checked)
+        namespace = NamespaceCore(settings, self.table, self.now)
         storage = Storage(namespace.nodes, "root", "supergroup", FileSettings(1, 1 << 20, 0))
-        self.master = MasterCore(storage, times, self.table, self.now)
-        self.core = ComposedCore(namespace, self.master)
+
+        def make_master(now: Now) -> MasterCore:
+            self.master = MasterCore(storage, times, self.table, now)
+            return self.master
+
+        self.core = ComposedCore(namespace, make_master, self.now)
         self.orders.clear()
 
-    def restart(self) -> None:
+    def restart(self, *, is_checked: bool = True) -> None:
         """The same, until the master has read its jobs."""
-        self.boot()
+        self.boot(is_checked=is_checked)
+        self.settle()
+
+    def conclude(self) -> None:
+        """The metadata are sound."""
+        self.take(self.core.handle(self.view(), WorkDone(CheckView(), ""), self.now))
         self.settle()
 
     def view(self) -> View:

@@ -14,7 +14,8 @@ from dfs.errors import Corrupt, NotSupported, StorageFault
 from dfs.label import Kind, render
 from dfs.limits import VIEW_ROOM_BYTES
 from dfs.namenode import lmdb_table
-from dfs.namenode.lmdb_table import DataCheck, LmdbTable, read_row
+from dfs.namenode.lmdb_table import LmdbTable, read_row
+from dfs.namenode.view_check import DataCheck
 from dfs.resident import drop_mapping
 from tests.damage import every_damage
 
@@ -168,13 +169,6 @@ def test_what_is_no_data_file_is_named(tmp_path: Path) -> None:
     assert DataCheck().problem_of(file)
     with pytest.raises(Corrupt, match=r"file\.mdb cannot be read"):
         read_row(file, "rows", b"a")
-
-
-def test_a_check_can_be_stopped(tmp_path: Path) -> None:
-    fill(tmp_path)
-    check = DataCheck()
-    check.stop()
-    assert check.problem_of(tmp_path / "data.mdb") == "exit code -9"
 
 
 def test_pages_are_given_back_and_nothing_changes(

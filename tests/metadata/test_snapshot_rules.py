@@ -12,6 +12,7 @@ from dfs.limits import FRAME_BYTES, SNAPSHOT_PIN_NS, SNAPSHOT_READS_MAX, SNAPSHO
 from dfs.manifest import Manifest, render
 from dfs.namenode.journal import put_applied_index
 from dfs.namenode.module import NO_SNAPSHOT, Snapshot
+from dfs.namenode.safemode import CHECKING, CheckView
 from dfs.namenode.snapshots import (
     CheckSnapshot,
     DropSnapshots,
@@ -351,3 +352,26 @@ def test_a_log_without_its_front_gets_a_snapshot_at_once_and_only_one() -> None:
     assert works(stage.commit(11), TakeSnapshot) == []
     held = Stage((manifest(7),), FakeLog(first_index=8))
     assert works(held.commit(9), TakeSnapshot) == []
+
+
+def test_of_a_view_that_is_not_checked_none_is_taken_and_nothing_of_the_log_goes() -> None:
+    stage = Stage((manifest(30),), FakeLog(kept_bytes=EVERY_BYTES))
+    stage.rules = Snapshots(stage.log, stage.table, stage.held, EVERY_BYTES, is_checked=False)
+    for index in (35, 36, 37, 38):
+        assert stage.commit(index) == []
+    verdict = WorkDone(CheckView(), "")
+    assert stage.rules.takes(verdict)
+    assert stage.rules.handle(WorkDone(CheckView(), "page 7"), stage.now) == []
+    assert stage.commit(38) == []
+    assert stage.rules.handle(verdict, stage.now) == []
+    (work,) = works(stage.commit(38), TakeSnapshot)
+    assert work.task == TakeSnapshot()
+
+
+def test_a_backup_waits_for_the_check_unless_a_snapshot_will_do() -> None:
+    stage = Stage((manifest(30),), FakeLog(durable_index=35))
+    stage.rules = Snapshots(stage.log, stage.table, stage.held, EVERY_BYTES, is_checked=False)
+    assert stage.ask(PrepareBackup(30)) == BackupState(30, render(manifest(30)))
+    assert stage.ask(PrepareBackup()) == Failed.of(Unavailable(CHECKING))
+    stage.rules.handle(WorkDone(CheckView(), ""), stage.now)
+    assert stage.ask(PrepareBackup()) == BackupState(35)

@@ -15,6 +15,8 @@ from dfs.limits import (
 )
 from dfs.namenode.journal import get_applied_index, open_journal, table_names
 from dfs.namenode.module import NO_SNAPSHOT, Snapshot, View
+from dfs.namenode.safemode import CheckView
+from dfs.namenode.snapshots import Snapshots
 from dfs.namenode.table import MemoryTable
 from dfs.net.step import JournalStep, PlainStep
 from dfs.testing.disk import MemoryDisk
@@ -313,3 +315,12 @@ def test_the_core_is_told_of_the_newest_snapshot_and_where_the_log_begins() -> N
     step.take_snapshots(Follower())
     step.run([ask()], NOW)
     assert seen == [(NO_SNAPSHOT, 1), (Snapshot(7, 1), 1)]
+
+
+def test_the_verdict_on_the_view_is_for_the_core_too() -> None:
+    """Whichever attendant takes it."""
+    table, disk = new_table(), MemoryDisk()
+    step = boot(disk, table)
+    step.take_snapshots(Snapshots(open_journal(disk, table, MODULES, CLUSTER), table))
+    verdict = WorkDone(CheckView(), (Set(b"a", 1),))
+    assert texts(step.run([verdict], NOW)) == ["record 1 after 0 words"]

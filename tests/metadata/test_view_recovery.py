@@ -79,13 +79,17 @@ class Folder:
     def damage(self) -> None:
         """What a broken disk leaves: pages of nonsense, and no marker of a clean end."""
         damage(self.path / "view" / "data.mdb")
-        (self.path / "view" / "CLEAN").unlink()
+        self.die()
+
+    def die(self) -> None:
+        """What a start leaves that died of what it read, before it knew why."""
+        (self.path / "view" / "CLEAN").rename(self.path / "view" / "UNCHECKED")
 
     def content(self) -> dict[str, bytes]:
         return {
             str(p): p.read_bytes()
             for p in self.path.rglob("*")
-            if p.is_file() and p.name not in ("lock.mdb", "CLEAN")
+            if p.is_file() and p.name not in ("lock.mdb", "CLEAN", "UNCHECKED")
         }
 
 
@@ -180,7 +184,7 @@ HARM = {
 def test_damage_to_any_page_is_healed_or_was_to_no_page_in_use(folder: Folder, how: str) -> None:
     folder.live(200, snapshot=True)
     folder.live(100)
-    (folder.path / "view" / "CLEAN").unlink()
+    folder.die()
     data = folder.path / "view" / "data.mdb"
     used = data.read_bytes().rstrip(b"\0")
     pages = -(-len(used) // PAGE_BYTES)
@@ -205,7 +209,7 @@ def test_damage_to_any_page_is_healed_or_was_to_no_page_in_use(folder: Folder, h
 def test_a_view_cut_short_is_healed(folder: Folder, kept: float) -> None:
     folder.live(60, snapshot=True)
     folder.live(5)
-    (folder.path / "view" / "CLEAN").unlink()
+    folder.die()
     data = folder.path / "view" / "data.mdb"
     os.truncate(data, int(len(data.read_bytes().rstrip(b"\0")) * kept))
     folder.check()

@@ -8,11 +8,24 @@ import pytest
 
 from dfs.config.schema import Files, Times
 from dfs.errors import DfsError
-from dfs.events import Action, Decision, LinkLost, Now, Origin, Peer, Received, Reply, Role, Send
+from dfs.events import (
+    Action,
+    Decision,
+    LinkLost,
+    Now,
+    Origin,
+    Peer,
+    Received,
+    Reply,
+    Role,
+    Send,
+    WorkDone,
+)
 from dfs.limits import SECOND_NS, SWEEP_PAUSE_NS
 from dfs.namenode.apply import MODULE
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
 from dfs.namenode.module import ALONE, NO_SNAPSHOT, Command, View
+from dfs.namenode.safemode import CheckView
 from dfs.namenode.table import MemoryTable
 from dfs.wire import namespace as m
 from dfs.wire import node as n
@@ -47,10 +60,10 @@ class Namenode:
     def now(self) -> Now:
         return Now(self.mono_ns, WALL_NS + self.mono_ns)
 
-    def restart(self) -> None:
+    def restart(self, *, is_checked: bool = True) -> None:
         """A new core on the same table, as after a crash with a synced log."""
         self.mono_ns += 1
-        settings = NamenodeSettings("c1", "root", self.files, self.times)
+        settings = NamenodeSettings("c1", "root", self.files, self.times, is_checked=is_checked)
         self.core = NamespaceCore(settings, self.table, self.now)
         self.settle()
 
@@ -114,6 +127,13 @@ class Namenode:
         event = Received(origin, answer or Ok())
         self._take(self.core.handle(self._view(), event, self.now))
         self.settle()
+
+    def conclude(self, problem: str = "", error: Exception | None = None) -> list[Action]:
+        """The verdict on the view."""
+        done = WorkDone(CheckView(), problem, error)
+        actions = self._take(self.core.handle(self._view(), done, self.now))
+        self.settle()
+        return actions
 
     def lose_link(self, node: str) -> None:
         event = LinkLost(Peer(Role.DATANODE, node), 1, "gone")

@@ -19,9 +19,9 @@ from dfs.limits import (
     SECOND_NS,
     VERIFY_MAX_ROWS,
 )
-from dfs.namenode.core import SENDERS
 from dfs.namenode.keys import TABLES, EntryRow, entry_key, put_row
 from dfs.namenode.module import Snapshot
+from dfs.namenode.senders import SENDERS
 from dfs.wire import admin as a
 from dfs.wire import namespace as m
 from dfs.wire import node as n
