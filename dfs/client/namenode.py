@@ -11,7 +11,8 @@ A request is repeated, with growing pauses, until it is answered or its time is 
   an answer and time or session is over, the outcome is unknown and the caller is told so.
 
 Before anything was ever heard from the namenode, patience is short: two seconds, then one
-line that says how to start it.
+line that says how to start it. A namenode may be there and have to wait with its answer for another
+machine that keeps its log. It tells its status nevertheless, so that is asked for in between.
 """
 
 from __future__ import annotations
@@ -56,7 +57,14 @@ from dfs.limits import (
     WAIT_NOTICE_NS,
 )
 from dfs.wire.codec import Message
-from dfs.wire.namespace import Change, CloseSession, OpenSession, RenewLease, SessionOpened
+from dfs.wire.namespace import (
+    Change,
+    CloseSession,
+    GetStatus,
+    OpenSession,
+    RenewLease,
+    SessionOpened,
+)
 
 NAMENODE = Peer(Role.NAMENODE, "namenode")
 UNSENT = (0, 0, 0)
@@ -222,6 +230,8 @@ class Namenode:
             except (LinkDown, NoAnswer) as failure:
                 patience.unanswered = True
                 error: DfsError = failure
+                if isinstance(failure, NoAnswer) and not self._contacted:
+                    yield from self._make_contact(patience)
             except DfsError as failure:
                 self._contacted = True
                 if failure.retry is not Retry.SAME_REQUEST:
@@ -230,10 +240,22 @@ class Namenode:
                 error = failure  # "not yet": what is waited for goes on
             yield from self._pause(message, patience, error)
 
+    def _make_contact(self, patience: _Patience) -> Operation[None]:
+        """Is there a namenode that only has no answer yet?"""
+        now_ns: int = yield CurrentTime()
+        try_ns = max(1, self._limit_ns(patience) - now_ns)
+        try:
+            yield Ask(NAMENODE, GetStatus(), b"", self.settings.endpoints, try_ns)
+        except (LinkDown, NoAnswer):
+            return
+        self._contacted = True
+
     def _try_ns(self, patience: _Patience) -> Operation[int]:
         """How long to wait for the next try's answer."""
         now_ns: int = yield CurrentTime()
         limit_ns = min(now_ns + REQUEST_TRY_NS, self._limit_ns(patience))
+        if not self._contacted:
+            limit_ns -= (limit_ns - now_ns) // 2  # the other half is for making contact
         notice_ns = patience.start_ns + WAIT_NOTICE_NS
         if not self._noticed and now_ns < notice_ns:
             limit_ns = min(limit_ns, notice_ns)

@@ -74,6 +74,7 @@ class DumbNamenode:
         self.nodes = nodes
         self.up = True
         self.mute = False
+        self.withholds = False
         self.swallow = 0
         self.errors: list[DfsError] = []
         self.need = 1
@@ -94,7 +95,9 @@ class DumbNamenode:
 
     def answer(self, message: Message) -> Message | None:
         self.heard.append(message)
-        if self.mute:
+        if self.withholds and isinstance(message, m.GetStatus):
+            return m.Status(CLUSTER, "serving", (), ())
+        if self.mute or self.withholds:
             return None
         try:
             if self.errors:

@@ -45,6 +45,19 @@ def test_first_contact_fails_within_two_seconds_and_says_how_to_start_it() -> No
         assert stage.core.idle
 
 
+def test_a_namenode_that_only_withholds_its_answer_is_waited_for() -> None:
+    stage = Stage()
+    stage.dumb.withholds = True
+    number = stage.start(stage.namenode.change(mkdir()))
+    begin_ns = stage.now_ns
+    while stage.now_ns < begin_ns + 10 * SECOND_NS:
+        stage.step()
+    assert stage.notices[0].startswith("waiting for the namenode at nn:1 since 3 s")
+    stage.dumb.withholds = False
+    assert stage.result(number) == Ok(1)
+    assert stage.core.idle
+
+
 def test_a_refusal_is_final_and_keeps_its_text() -> None:
     stage = Stage()
     stage.dumb.mute = True
