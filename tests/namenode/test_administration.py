@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, cast
 
 import pytest
@@ -349,6 +350,30 @@ def test_what_a_node_that_was_cut_off_was_to_look_at_was_not_looked_at(namenode:
     namenode.join("datanode-1")
     again = namenode.ask(a.VerifyReplicas("datanode-1", -1))
     assert (again.unchecked, again.why) == (1, "the link to datanode-1 broke")
+
+
+@pytest.mark.parametrize("end", ["answers", "a broken link", "death"])
+def test_nothing_is_left_of_a_verification_that_nobody_goes_on_with(
+    namenode: Any, end: str
+) -> None:
+    namenode.write("/f", (4 * KIB,) * (2 * CHECKS_PER_NODE), chunk_bytes=4 * KIB)
+    orders = namenode.core._replication._orders
+    for _ in range(3):
+        first = namenode.ask(a.VerifyReplicas("datanode-1"))
+        assert (first.ordered, first.under_way) == (CHECKS_PER_NODE, CHECKS_PER_NODE)
+        sent = namenode.orders(n.CheckReplica)
+        assert sent[0].message.replica.chunk == 1, "from the beginning"
+        if end == "answers":
+            for order in sent:
+                namenode.obey("datanode-1", order)
+        elif end == "a broken link":
+            namenode.lose_link("datanode-1")
+        else:
+            namenode.advance(25, NODES[1:])
+        assert orders._sent == {}
+        held = range(1, 2 * CHECKS_PER_NODE + 1)
+        replicas = b"".join(struct.pack(">QQQ", chunk, 1, 4 * KIB) for chunk in held)
+        namenode.join("datanode-1", replicas=replicas)
 
 
 def test_a_page_of_verification_is_bounded(namenode: Any) -> None:
