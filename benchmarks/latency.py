@@ -172,24 +172,41 @@ def _free_ports(count: int) -> list[int]:
 
 
 def stat_beside_small(folder: Path, files: int, chunks: int) -> Iterator[Row]:
-    """``stat`` with much metadata, all chunks looked at, beside a namenode with 1,000 files."""
-    with tempfile.TemporaryDirectory(dir=folder) as scratch, ExitStack() as stack:
+    """``stat`` with much metadata beside a namenode with 1,000 files.
+
+    While all chunks are looked at and when they were, after datanodes that registered in safe mode
+    and after some that came later.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         small = BigNamenode(Path(scratch) / "small", 1000, chunks, 19863)
         big = BigNamenode(Path(scratch) / "big", files, chunks, 19864)
         for namenode in (big, small):
             namenode.make()
+        for is_late in (False, True):
+            yield from _stat_after_start(big, small, is_late=is_late)
+
+
+def _stat_after_start(big: BigNamenode, small: BigNamenode, *, is_late: bool) -> Iterator[Row]:
+    """``is_late``: safe mode is over when the datanodes register."""
+    came = "datanodes came after safe mode" if is_late else "datanodes came in safe mode"
+    what, beside = f"stat, {big.files:,} files, {came}", "with 1,000 files"
+    with ExitStack() as stack:
+        for namenode in (big, small):
             namenode.start()
             stack.callback(namenode.stop, signal.SIGTERM)
+            if is_late:
+                namenode.end_safe_mode()
+            assert namenode.status().safe_mode != is_late
             stack.enter_context(namenode.reported())
+        began_s = time.monotonic()
         during = in_turn(_stats(big), _stats(small))
-        beside = "with 1,000 files"
-        yield describe(f"stat, {files:,} files, while all chunks are looked at", during, beside)
-        walk_s = big.wait_for_walk()
-        small.wait_for_walk()
+        until = "" if big.status().walking else " for a part of the time"
+        yield describe(f"{what}: while all chunks are looked at{until}", during, beside)
+        for namenode in (big, small):
+            namenode.wait_for_walk()
+        took_s = time.monotonic() - began_s
         after = in_turn(_stats(big), _stats(small))
-        yield describe(
-            f"stat, {files:,} files, {walk_s:.0f} s later, when they were", after, beside
-        )
+        yield describe(f"{what}: when they were, {took_s:.0f} s later", after, beside)
 
 
 def _stats(namenode: BigNamenode) -> Measure:

@@ -18,6 +18,7 @@ from benchmarks.big_namespace import CLUSTER, NODES, make, path_of
 from benchmarks.cluster import SCRIPTS
 from dfs import connect
 from dfs.errors import Unavailable
+from dfs.wire.admin import SetSafeMode
 from dfs.wire.namespace import GetStatus, Status
 
 STATS = 2000
@@ -124,10 +125,17 @@ class BigNamenode:
                 fake.kill()
                 fake.wait()
 
-    def wait_for_walk(self) -> float:
-        """Wait until every chunk was looked at once; seconds."""
+    def end_safe_mode(self) -> None:
+        """Do not wait for datanodes any longer."""
+        with connect(self.home / "cluster.toml", timeout=PATIENCE_S) as fs:
+            fs.run(fs.namenode.ask(SetSafeMode("off")))
+
+    def wait_for_walk(self) -> None:
+        """Wait until there is no chunk to look at, and none is thought to lack anything."""
         began = time.perf_counter()
-        while self.status().chunks < self.files * self.chunks:
-            assert time.perf_counter() - began < WALK_PATIENCE_S, self.status()
-            time.sleep(1)
-        return time.perf_counter() - began
+        while (status := self.status()).walking:
+            assert time.perf_counter() - began < WALK_PATIENCE_S, status
+            time.sleep(LOOK_S)
+        assert status.chunks == self.files * self.chunks, status
+        assert not status.missing, status
+        assert not status.under_replicated, status
