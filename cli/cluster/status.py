@@ -61,7 +61,7 @@ def _show(call: Invocation, health: ClusterHealth) -> None:
         status = health.status
         click.echo(
             f"chunks: {status.chunks}, with too few copies: {status.under_replicated},"
-            f" without any: {status.missing}"
+            f" without any: {status.missing}{', as far as looked at' if status.walking else ''}"
         )
         for line in work_lines(ask(call.client(), GetReport(), Report))[1:]:
             click.echo(line)

@@ -98,7 +98,7 @@ class Administration:
         return page, actions
 
     def _report(self, view: View, status: m.Status, now: Now) -> a.Report:
-        counts = self._parts.replication.counts()
+        counts = self._parts.replication.counts(now.mono_ns)
         nodes = tuple(self._node(name, now) for name in self._parts.nodes.known())
         return a.Report(
             cluster=status.cluster,

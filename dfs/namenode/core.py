@@ -139,7 +139,7 @@ class NamespaceCore:
     def handle(self, view: View, event: Event, now: Now) -> Decision:
         """Decide one event."""
         if self._diary.is_due(now):
-            self._diary.look(self._replication.counts(), view, now)
+            self._diary.look(self._replication.counts(now.mono_ns), view, now)
         match event:
             case Received():
                 decision = self._receive(view, event, now)
@@ -375,7 +375,7 @@ class NamespaceCore:
         return get_number(table, EPOCH, 1)
 
     def _status(self, view: View, now: Now) -> m.Status:
-        counts = self._replication.counts()
+        counts = self._replication.counts(now.mono_ns)
         trouble = [self._safe.text()] if self._safe.is_on else []
         if view.is_full:
             trouble.append(FULL)

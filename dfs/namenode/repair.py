@@ -13,8 +13,8 @@ as many other replicas as the file wants on live nodes in step: so the last good
 goes, whatever was reported before.
 
 A slice of the sweep is compared with what the nodes hold as a whole, and only the chunks that
-are not *settled* are judged: one that has as many replicas as are wanted, all of which stay, and
-is queued nowhere, would be judged to no effect.
+are not *settled* by that are judged: one that no node holds is missing, and one that has as many
+replicas as are wanted, all of which stay, and is not queued is as it should be.
 """
 
 from __future__ import annotations
@@ -75,7 +75,11 @@ class Judgement:
 
 
 class Repair:
-    """The queues. ``owes``: for lack of nodes some chunk has fewer replicas than its file wants."""
+    """The queues.
+
+    ``owes``: for lack of nodes some chunk has fewer replicas than its file wants. ``has_missed``: a
+    shortage was not queued, since there was no room.
+    """
 
     def __init__(self, nodes: Nodes, orders: Orders) -> None:
         self._nodes = nodes
@@ -88,6 +92,7 @@ class Repair:
         self._pace = Pace(REPAIR_BYTES_PER_SECOND)
         self.missing = SortedIds()
         self.owes = False
+        self.has_missed = False
 
     # -- one chunk
 
@@ -97,9 +102,12 @@ class Repair:
         self._unqueue(number)
         if not judgement.good:
             self.missing.add(number)
-        elif judgement.lacks and number not in self._copying and not self.is_full:
-            self._queue[judgement.urgency][number] = None
-            self._urgency[number] = judgement.urgency
+        elif judgement.lacks and number not in self._copying:
+            if self.room:
+                self._queue[judgement.urgency][number] = None
+                self._urgency[number] = judgement.urgency
+            else:
+                self.has_missed = True
         if len(judgement.good) + judgement.coming < chunk.replication:
             self.owes = True
         has_room = len(self._surplus) < SURPLUS_QUEUE_MAX_CHUNKS
@@ -107,23 +115,31 @@ class Repair:
             self._surplus[number] = None
         return judgement
 
-    def unsettled(self, chunks: Sequence[FileChunk], now_ns: int) -> list[FileChunk]:
-        """Those whose judgement may change something.
+    def settle(self, chunks: Sequence[FileChunk], now_ns: int) -> list[FileChunk]:
+        """Look at these chunks as a whole; those that are to be judged one by one.
 
         To have as many replicas as there are nodes is enough once it is known that more are owed.
         """
-        numbers, copies = _numbers(chunks), Counter[int]()
+        numbers, copies, held = _numbers(chunks), Counter[int](), set[int]()
         for node in self._nodes.all():
+            here = node.replicas.first_among(numbers)
+            held.update(here)
             if node.in_step and self._nodes.is_live(node, now_ns):
-                copies.update(self._orders.staying(node.name, node.replicas.first_among(numbers)))
+                copies.update(self._orders.staying(node.name, here))
         up = max(1, self._nodes.up) if self.owes else REPLICATION_MAX
-        return [
-            chunk
-            for chunk in chunks
-            if copies[number := chunk.row.chunk] != min(chunk.replication, up)
-            or chunk.row.generation > 1
-            or self._is_queued(number)
-        ]
+        unsettled: list[FileChunk] = []
+        for chunk in chunks:
+            number = chunk.row.chunk
+            if chunk.row.generation > 1 or number in self._urgency or number in self._surplus:
+                unsettled.append(chunk)
+            elif number not in held:
+                self.missing.add(number)
+                self.owes = True
+            elif copies[number] == min(chunk.replication, up):
+                self.missing.discard(number)
+            else:
+                unsettled.append(chunk)
+        return unsettled
 
     def find_missing(self, table: Table, chunks: Sequence[FileChunk], now_ns: int) -> None:
         """Which of these chunks, if their file is closed, has nobody reported?"""
@@ -143,9 +159,6 @@ class Repair:
     def judged_per_step(self) -> int:
         """How many chunks may be judged in a step: each costs a look at every node, and at rows."""
         return max(1, JUDGE_MAX_LOOKS // (_LOOKS_AT_ROWS + len(self._nodes.all())))
-
-    def _is_queued(self, chunk: int) -> bool:
-        return chunk in self._urgency or chunk in self._surplus or chunk in self.missing
 
     def _weigh(self, chunk: FileChunk, now_ns: int) -> Judgement:
         row, nodes = chunk.row, self._nodes
@@ -189,9 +202,9 @@ class Repair:
         self._failed.pop(chunk, None)
 
     @property
-    def is_full(self) -> bool:
-        """Is there no room for more shortages?"""
-        return len(self._urgency) >= REPAIR_QUEUE_MAX_CHUNKS
+    def room(self) -> int:
+        """For how many more shortages there is room."""
+        return max(0, REPAIR_QUEUE_MAX_CHUNKS - len(self._urgency))
 
     @property
     def is_waiting(self) -> bool:

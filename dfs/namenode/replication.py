@@ -1,10 +1,9 @@
 """Replicas in motion: what datanodes say of theirs, and what they are ordered to do.
 
-This is the part of the namenode's core that talks to datanodes once they are
-registered. It decides nothing about names; the table is only read. ``reports`` takes what is
-said into the map, ``repair`` judges single chunks, ``sweep`` chooses the chunks to judge,
-``orphans`` finds what no file names, ``orders`` holds what was ordered; here they meet, under
-the rules of safe mode.
+This is the part of the namenode's core that talks to datanodes once they are registered. It decides
+nothing about names; the table is only read. ``reports`` takes what is said into the map, ``repair``
+judges single chunks, ``sweep`` chooses the chunks to judge, ``orphans`` finds what no file names,
+``orders`` holds what was ordered; here they meet, under the rules of safe mode.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from dfs.namenode.repair import Repair
 from dfs.namenode.reports import Reports
 from dfs.namenode.safemode import SafeMode
 from dfs.namenode.standing import find_chunk
-from dfs.namenode.sweep import Sweep
+from dfs.namenode.sweep import Sweep, Walk
 from dfs.namenode.table import Table
 from dfs.wire import namespace as m
 from dfs.wire import node as n
@@ -39,8 +38,8 @@ _NAMED_MAX = 10
 class Counts(NamedTuple):
     """Chunks and replicas by state, as of the last sweep and what was heard since.
 
-    ``chunks``, ``short``, ``missing`` and ``surplus`` are chunks; ``orphans``, ``quarantined`` and
-    ``deletions`` (waiting or under way) are replicas; ``copying`` are copies on their way.
+    ``chunks``, ``short``, ``missing`` and ``surplus`` are chunks, not all while ``walking``;
+    ``orphans``, ``quarantined`` and ``deletions`` (also under way) replicas; ``copying`` copies.
     """
 
     chunks: int
@@ -52,6 +51,7 @@ class Counts(NamedTuple):
     quarantined: int = 0
     deletions: int = 0
     copying: int = 0
+    walking: bool = False
 
 
 class Replication:
@@ -86,10 +86,9 @@ class Replication:
         notes: list[Action] = []
         match message:
             case n.Heartbeat():
-                free, used = message.free_bytes, message.used_bytes
                 if not self._nodes.is_live(node, now.mono_ns):
                     self._due = True  # what waited for it can be sent
-                self._nodes.heartbeat(name, free, used, now.mono_ns)
+                self._nodes.heartbeat(name, message.free_bytes, message.used_bytes, now.mono_ns)
                 node.largest_free_bytes, node.disks = message.largest_free_bytes, message.disks
                 node.failed_volumes, node.quarantined = message.failed_volumes, message.quarantined
             case n.ReportPage():
@@ -110,17 +109,19 @@ class Replication:
         self._due = True
         self._safe_update(now_ns)
         self._sweep.call_off(node.name)
-        if self._safe.is_on:
-            if self._safe.wants_check(now_ns):
-                self._sweep.restart(now_ns)
-        else:
-            if node.is_written_off:
-                self._sweep.walk(node.name, HeldReplicas(), node.replicas, now_ns)
-            if node.former is not None:
-                self._sweep.walk(node.name, node.former, node.replicas, now_ns)
+        if not self._was_on:  # otherwise all chunks are looked at when safe mode ends
+            self._look_over(node, now_ns)
+        elif self._safe.wants_check(now_ns):
+            self._sweep.restart(now_ns)
+        node.is_new, node.is_written_off, node.former = False, False, None
+
+    def _look_over(self, node: NodeState, now_ns: int) -> None:
+        """Look at the chunks for which it matters what the node holds."""
+        states = (HeldReplicas() if node.is_written_off else None, node.former)
+        walks = [Walk(node.name, was, node.replicas, now_ns) for was in states if was is not None]
+        self._sweep.catch_up(node.name, walks, self._repair.judged_per_step, now_ns)
         if node.is_new and self._repair.owes:
             self._sweep.request(now_ns)
-        node.is_new, node.is_written_off, node.former = False, False, None
 
     def look_soon(self, chunk: int) -> None:
         """Judge a chunk at the next occasion."""
@@ -241,8 +242,6 @@ class Replication:
                 actions.append(Hangup(Peer(Role.DATANODE, order.node)))
         return actions
 
-    # -- registration
-
     def is_recorded(self, table: Table, joined: c.NodeJoined) -> bool:
         """Does the table know this node, with this host and rack?"""
         row = get_row(table, "nodes", joined.node.encode(), NodeRow)
@@ -275,9 +274,9 @@ class Replication:
         for node in self._nodes.bury(now_ns):
             self.link_lost(node.name, now_ns)
             begin_ns = now_ns + self._repair_after_ns
-            self._sweep.walk(node.name, node.replicas, HeldReplicas(), begin_ns)
+            self._sweep.walk(Walk(node.name, node.replicas, HeldReplicas(), begin_ns))
             if node.former is not None:  # it had reported anew, and what it lost was not looked at
-                self._sweep.walk(node.name, node.former, node.replicas, begin_ns)
+                self._sweep.walk(Walk(node.name, node.former, node.replicas, begin_ns))
             actions.append(Note(f"{node.name} is dead: no heartbeat; its chunks will be copied"))
         return actions
 
@@ -305,11 +304,9 @@ class Replication:
 
     def _look(self, table: Table, now_ns: int) -> None:
         """Judge what changed, then the next slice of what is walked over."""
-        if self._reports.has_missed:
+        if self._reports.has_missed or (self._repair.has_missed and self._repair.room):
             self._sweep.request(now_ns)
-            self._reports.has_missed = False
-        if self._sweep.begins(now_ns):
-            self._repair.owes = False
+            self._reports.has_missed = self._repair.has_missed = False
         for name in self._sweep.begun(now_ns):
             node = self._nodes.get(name)
             if node is not None and node.died_ns is not None:
@@ -322,12 +319,15 @@ class Replication:
                 self._repair.forget(number)
             else:
                 self._repair.judge(chunk, now_ns)
-        if self._repair.is_full:
+        room = min(room, self._repair.room)
+        if not self._repair.room:
             self._sweep.pause(now_ns)
-        chunks = self._repair.unsettled(self._sweep.step(table, now_ns, room), now_ns)
+        if self._sweep.begins(now_ns):
+            self._repair.owes = False
+        chunks = self._repair.settle(self._sweep.step(table, now_ns, room), now_ns)
         for chunk in chunks[:room]:
             self._repair.judge(chunk, now_ns)
-        self._sweep.leave(chunks[room:], now_ns)
+        self._sweep.leave(chunks[room:])
 
     def _send_copies(self, table: Table, epoch: int, now_ns: int) -> list[Action]:
         able = [s for s in self._nodes.live(now_ns) if self._orders.has_room(s.name, n.CopyReplica)]
@@ -384,7 +384,7 @@ class Replication:
             times.append(self._orphans.next_deadline())
         return min((t for t in times if t is not None), default=None)
 
-    def counts(self) -> Counts:
+    def counts(self, now_ns: int) -> Counts:
         """Numbers for the status."""
         return Counts(
             chunks=self._sweep.chunks,
@@ -396,4 +396,5 @@ class Replication:
             quarantined=sum(s.quarantined for s in self._nodes.all()),
             deletions=self._orders.deletions,
             copying=self._orders.copies,
+            walking=self._sweep.is_busy(now_ns),
         )

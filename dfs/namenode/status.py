@@ -36,6 +36,7 @@ def cluster_status(
         chunks=counts.chunks,
         under_replicated=counts.short,
         missing=counts.missing,
+        walking=counts.walking,
     )
 
 

@@ -386,8 +386,7 @@ class GetStatus(Message, frozen=True):
 class Status(Message, frozen=True):
     """The state of the cluster. Sent by: namenode.
 
-    ``state``: serving or degraded; ``reasons``: one sentence for each thing that is not as it
-    should be. Counts are of chunks.
+    ``state``: serving or, for ``reasons``, degraded. While ``walking`` not all chunks are counted.
     """
 
     cluster: str
@@ -398,3 +397,4 @@ class Status(Message, frozen=True):
     chunks: int = 0
     under_replicated: int = 0
     missing: int = 0
+    walking: bool = False

@@ -49,7 +49,7 @@ def test_an_orphan_goes_after_a_day(lone_namenode: Any) -> None:
     lone_namenode.join("datanode-1", replicas=rows(7, 8))
     lone_namenode.advance(10, beating=("datanode-1",))
     assert ordered(lone_namenode) == []
-    assert lone_namenode.core._replication.counts().orphans == 2
+    assert lone_namenode.core._replication.counts(lone_namenode.mono_ns).orphans == 2
     a_day_later(lone_namenode, rows(7, 8, 9))
     assert ordered(lone_namenode) == [7, 8]
     a_day_later(lone_namenode, rows(9))
@@ -80,7 +80,7 @@ def test_what_a_file_or_a_lease_has_stays(lone_namenode: Any) -> None:
         lone_namenode.core._sessions.renew(lone_namenode.session, 1 << 62)
         a_day_later(lone_namenode, held)
     assert ordered(lone_namenode) == []
-    assert lone_namenode.core._replication.counts().orphans == 0
+    assert lone_namenode.core._replication.counts(lone_namenode.mono_ns).orphans == 0
 
 
 def test_a_node_that_is_away_keeps_its_term(lone_namenode: Any) -> None:
@@ -103,14 +103,14 @@ def test_many_orphans_go_in_slices(lone_namenode: Any) -> None:
     held = rows(*range(1, count + 1))
     lone_namenode.join("datanode-1", replicas=held)
     lone_namenode.advance(10, beating=("datanode-1",))
-    assert lone_namenode.core._replication.counts().orphans == count
+    assert lone_namenode.core._replication.counts(lone_namenode.mono_ns).orphans == count
     a_day_later(lone_namenode, held)
     gone: list[int] = []
     for _ in range(20):
         gone += ordered(lone_namenode)
         lone_namenode.advance(1, beating=("datanode-1",))
     assert sorted(gone) == list(range(1, count + 1))
-    assert lone_namenode.core._replication.counts().deletions == 0
+    assert lone_namenode.core._replication.counts(lone_namenode.mono_ns).deletions == 0
 
 
 def test_replicas_of_a_lost_history_are_set_aside_and_never_deleted(lone_namenode: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
 from itertools import pairwise
 from typing import Any
@@ -79,7 +80,7 @@ def everything(repair: Repair) -> object:
     return queues, dict(repair._urgency), list(repair._surplus), missing, repair.owes
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(
     states,
     states,
@@ -87,25 +88,25 @@ def everything(repair: Repair) -> object:
     st.booleans(),
     st.booleans(),
 )
-def test_to_judge_a_settled_chunk_changes_nothing(
+def test_to_settle_chunks_as_a_whole_is_to_judge_each(
     before: list[Any],
     after: list[Any],
     chunks: list[FileChunk],
     were_judged: bool,
     owes: bool,
 ) -> None:
-    nodes, orders = given_nodes(before)
-    repair = Repair(nodes, orders)
-    for chunk in chunks if were_judged else ():
-        repair.judge(chunk, LATER_NS)
-    repair._nodes, repair._orders = given_nodes(after)
-    repair.owes = owes
-    unsettled = repair.unsettled(chunks, LATER_NS)
-    was = everything(repair)
-    for chunk in chunks:
-        if chunk not in unsettled:
+    found = []
+    for as_a_whole in (False, True):
+        nodes, orders = given_nodes(before)
+        repair = Repair(nodes, orders)
+        for chunk in chunks if were_judged else ():
             repair.judge(chunk, LATER_NS)
-            assert everything(repair) == was
+        repair._nodes, repair._orders = given_nodes(after)
+        repair.owes = owes
+        for chunk in repair.settle(chunks, LATER_NS) if as_a_whole else chunks:
+            repair.judge(chunk, LATER_NS)
+        found.append(everything(repair))
+    assert found[0] == found[1]
 
 
 def test_what_is_as_it_should_be_is_not_judged() -> None:
@@ -114,26 +115,31 @@ def test_what_is_as_it_should_be_is_not_judged() -> None:
     repair = Repair(nodes, orders)
     two = [FileChunk(9, 0, ChunkRow(chunk, 1, 4096, b"", 1), 2) for chunk in CHUNKS]
     three = [FileChunk(9, 0, ChunkRow(chunk, 1, 4096, b"", 1), 3) for chunk in CHUNKS]
-    assert repair.unsettled(two, LATER_NS) == []
-    assert repair.unsettled(three, LATER_NS) == three
+    assert repair.settle(two, LATER_NS) == []
+    assert repair.settle(three, LATER_NS) == three
     repair.judge(three[0], LATER_NS)
     assert repair.owes
-    assert repair.unsettled(three, LATER_NS) == []
+    assert repair.settle(three, LATER_NS) == []
 
 
 def test_a_step_judges_so_many_and_the_next_ones_the_others(lone_namenode: Any) -> None:
     files, chunks = 4, SWEEP_MAX_ROWS // 2
-    lone_namenode.join("datanode-1")
+    lone_namenode.join("datanode-1", "datanode-2")
+    numbers = []
     for at in range(files):
         lone_namenode.write(f"/f{at}", (4096,) * chunks, chunk_bytes=4096)
+        numbers += [c.chunk for c in lone_namenode.ask(m.Locate(f"/f{at}")).chunks]
     lone_namenode.restart()
-    register = n.Register(("tcp://x:1",), "h", "default", 1 << 40, 1 << 40, 0, 0, 1)
-    for word in (register, n.ReportPage(1, 0, True), n.ReplicaNews(1)):
-        lone_namenode.tell("datanode-1", word)
-    missing = [0]
-    while missing[-1] < files * chunks:
-        missing.append(lone_namenode.ask(m.GetStatus()).missing)
+    report = b"".join(struct.pack(">QQQ", chunk, 1, 4096) for chunk in sorted(numbers))
+    for name, replicas in (("datanode-1", report), ("datanode-2", b"")):
+        register = n.Register((f"tcp://{name}:1",), name, "default", 1 << 40, 1 << 40, 0, 0, 1)
+        lone_namenode.tell(name, register)
+        lone_namenode.tell(name, n.ReportPage(1, 0, True), replicas)
+        lone_namenode.tell(name, n.ReplicaNews(1))
+    short = [0]
+    while short[-1] < files * chunks:
+        short.append(lone_namenode.ask(m.GetStatus()).under_replicated)
         lone_namenode.mono_ns += SWEEP_PAUSE_NS
         lone_namenode.settle()
-        assert len(missing) < 99
-    assert max(b - a for a, b in pairwise(missing)) <= JUDGE_MAX_LOOKS // 6
+        assert len(short) < 99
+    assert max(b - a for a, b in pairwise(short)) <= JUDGE_MAX_LOOKS // 7
