@@ -105,14 +105,19 @@ def client_endpoints(config: Config, home: Path) -> tuple[str, ...]:
     return (usual,)
 
 
-def refuse_open(endpoint: str) -> None:
-    """Raise ``BadArgument`` for an endpoint that other machines or users could reach."""
+def refuse_open(endpoint: str, *, has_keys: bool) -> None:
+    """Raise ``BadArgument`` for an endpoint that strangers could use.
+
+    Where everybody has to prove a key, other machines may reach it.
+    """
     if endpoint.startswith(_LOOPBACK):
         return
     if not endpoint.startswith(IPC):
+        if has_keys:
+            return
         raise BadArgument(
-            f"{endpoint} can be reached from other machines, which needs keys, and there are none "
-            "yet: use 127.0.0.1, [::1] or ipc"
+            f"{endpoint} can be reached from other machines, and there are no keys here: make them"
+            " with 'minidfs init' or 'minidfs join', or use 127.0.0.1, [::1] or ipc"
         )
     folder = Path(endpoint.removeprefix(IPC)).parent
     if not _is_private(folder):

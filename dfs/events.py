@@ -32,6 +32,11 @@ class Role(StrEnum):
     DATANODE = "datanode"
     WORKER = "worker"
     CLIENT = "client"
+    ADMIN = "admin"
+
+
+USERS = frozenset({Role.CLIENT, Role.ADMIN})
+"""The roles that people play."""
 
 
 class Peer(NamedTuple):

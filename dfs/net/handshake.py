@@ -5,6 +5,8 @@ Whoever connects says ``Hello``; whoever was connected to answers ``Welcome`` or
 
 * *cluster*: equal. Only a tool that does not know its cluster yet leaves it empty.
 * *protocol*: the ranges overlap; the highest common version is used.
+* *key*: where keys are used, the one who connects is whose key it has; a process that says that it
+  is another is refused.
 * *who*: the one who answers is the process that was meant, by role and name.
 
 A refusal is definite: trying again changes nothing. Its text says which two do not
@@ -14,7 +16,7 @@ fit and what to do. These are rules only; the transport sends and keeps the link
 from __future__ import annotations
 
 from dfs.errors import Refused
-from dfs.events import Peer, Role
+from dfs.events import USERS, Peer, Role
 from dfs.limits import NAME_MAX_BYTES
 from dfs.version import VERSION
 from dfs.wire.codec import PROTOCOL, PROTOCOL_MIN
@@ -34,9 +36,12 @@ class Handshake:
         role, name = self.me
         return Hello(self.cluster, role.value, name, PROTOCOL_MIN, PROTOCOL, self._build)
 
-    def accept(self, hello: Hello) -> tuple[Peer, Welcome]:
-        """Who said ``hello``, and the answer; raises ``Refused``."""
-        peer = _peer(hello.role, hello.name)
+    def accept(self, hello: Hello, member: Peer | None = None) -> tuple[Peer, Welcome]:
+        """Who said ``hello``, and the answer; raises ``Refused``.
+
+        ``member`` is whose key was proved; None where none is needed.
+        """
+        peer = _proved(_peer(hello.role, hello.name), member)
         if hello.cluster and hello.cluster != self.cluster:
             raise Refused(self._strange_cluster(self.me, self.cluster, peer, hello.cluster))
         protocol = min(PROTOCOL, hello.protocol_max)
@@ -71,6 +76,18 @@ class Handshake:
             f"{one.name} is of cluster {one_cluster!r} and {other.name} of cluster "
             f"{other_cluster!r}: use the cluster.toml of the cluster that is meant"
         )
+
+
+def _proved(said: Peer, member: Peer | None) -> Peer:
+    """Who it is, by what was said and by the key. Users may be called something else at home."""
+    if member is None:
+        return said
+    if said != member and not (said.role in USERS and member.role in USERS):
+        raise Refused(
+            f"{said.name} ({said.role}) came with the key of {member.name} ({member.role}): use"
+            " its own"
+        )
+    return member
 
 
 def _peer(role: str, name: str) -> Peer:

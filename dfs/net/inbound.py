@@ -2,7 +2,8 @@
 
 A connection is found by its *identity*, which the socket gives it, and, when it ends,
 by its *descriptor*, which is what the kernel calls it. A connection without a link is
-told HelloFirst whatever it says. At most ``LINKS_MAX`` links exist; one on which
+told HelloFirst whatever it says. A link whose key was revoked ends with the next message
+that comes over it. At most ``LINKS_MAX`` links exist; one on which
 nothing moves for ``LINK_IDLE_NS`` is forgotten.
 """
 
@@ -10,14 +11,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dfs.errors import Refused, Unavailable
 from dfs.events import Peer
 from dfs.limits import LINK_IDLE_NS, LINKS_MAX
 from dfs.net.handshake import Handshake
 from dfs.net.links import BROKE, UNUSED, Clock, Frames, Inbox, Undecodable
+from dfs.security.members import Members
 from dfs.wire.codec import encode
 from dfs.wire.common import Failed, Hello, HelloFirst
+
+
+class Source(NamedTuple):
+    """The connection that a message came over.
+
+    ``key`` is the one that was proved on it, None where none is needed; it matters for the first
+    message alone.
+    """
+
+    identity: bytes
+    descriptor: int
+    key: bytes | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -28,7 +43,9 @@ class Inbound:
     peer: Peer
     identity: bytes
     descriptor: int
+    key: bytes | None
     used_ns: int
+    members_version: int
 
 
 class InboundLinks:
@@ -39,11 +56,13 @@ class InboundLinks:
         handshake: Handshake,
         inbox: Inbox,
         answer: Callable[[bytes, Frames], str],
+        members: Members,
         clock: Clock,
     ) -> None:
         self._handshake = handshake
         self._inbox = inbox
         self._answer = answer
+        self._members = members
         self._clock = clock
         self._by_identity: dict[bytes, Inbound] = {}
         self._by_number: dict[int, Inbound] = {}
@@ -84,18 +103,20 @@ class InboundLinks:
             if now_ns >= link.used_ns + LINK_IDLE_NS:
                 self._lose(link, UNUSED)
 
-    def on_message(
-        self, identity: bytes, descriptor: int, parts: Sequence[bytes | memoryview]
-    ) -> None:
+    def on_message(self, source: Source, parts: Sequence[bytes | memoryview]) -> None:
         """A message arrived on some connection."""
         frame = self._inbox.decode(parts)
-        link = self._by_identity.get(identity)
+        link = self._by_identity.get(source.identity)
         if isinstance(frame, Undecodable):
-            self._answer(identity, frame.answer)
+            self._answer(source.identity, frame.answer)
         elif isinstance(frame.message, Hello):
-            self._accept(identity, descriptor, frame.message)
+            self._accept(source, frame.message)
         elif link is None:
-            self._answer(identity, encode(HelloFirst(), frame.request))
+            self._answer(source.identity, encode(HelloFirst(), frame.request))
+        elif self._is_revoked(link):
+            error = Refused(f"the key of {link.peer.name} ({link.peer.role}) was revoked")
+            self._answer(source.identity, encode(Failed.of(error), frame.request))
+            self._lose(link, error.message)
         else:
             link.used_ns = self._clock()
             self._inbox.deliver(link.peer, link.number, frame)
@@ -106,21 +127,40 @@ class InboundLinks:
         if link is not None:
             self._lose(link, BROKE)
 
-    def _accept(self, identity: bytes, descriptor: int, hello: Hello) -> None:
+    def _accept(self, source: Source, hello: Hello) -> None:
+        known = self._by_identity.get(source.identity)
+        if known is not None:
+            source = source._replace(key=known.key)
         try:
-            peer, welcome = self._handshake.accept(hello)
+            peer, welcome = self._handshake.accept(hello, self._member(source))
             if len(self._by_identity) >= LINKS_MAX:
                 raise Unavailable("too many connections are open here: try again later")
         except (Refused, Unavailable) as error:
-            self._answer(identity, encode(Failed.of(error)))
+            self._answer(source.identity, encode(Failed.of(error)))
             return
-        known = self._by_identity.get(identity)
         if known is not None and known.peer != peer:
             self._lose(known, "it has become another process")
             known = None
         if known is None:
-            self._add(Inbound(self._inbox.new_number(), peer, identity, descriptor, self._clock()))
-        self._answer(identity, encode(welcome))
+            number, now_ns = self._inbox.new_number(), self._clock()
+            self._add(Inbound(number, peer, *source, now_ns, self._members.version))
+        self._answer(source.identity, encode(welcome))
+
+    def _member(self, source: Source) -> Peer | None:
+        """Whose key was proved; None where none is needed."""
+        if source.key is None:
+            return None
+        member = self._members.find(source.key)
+        if member is None:
+            raise Refused("this key is not a member's, or was revoked")
+        return member
+
+    def _is_revoked(self, link: Inbound) -> bool:
+        """Has the link's key become nobody's? Looked up when the members have changed."""
+        if link.key is None or link.members_version == self._members.version:
+            return False
+        link.members_version = self._members.version
+        return self._members.find(link.key) != link.peer
 
     def _lose(self, link: Inbound, reason: str) -> None:
         self._remove(link)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
 from dfs.errors import NotSupported, ProtocolError
@@ -25,6 +26,15 @@ BROKE = "the connection broke"
 UNUSED = "it was unused for a long time"
 
 
+class News(Enum):
+    """What became of a line."""
+
+    REACHED = "something listens there"
+    CONNECTED = "both sides have the right keys, where keys are used"
+    UNWELCOME = "our key is not a member's"
+    ENDED = "it could not be connected, or has ended"
+
+
 class Line(Protocol):
     """The connection under an outgoing link."""
 
@@ -34,8 +44,8 @@ class Line(Protocol):
     def receive(self) -> Sequence[bytes | memoryview] | None:
         """The frames of the next message, None when there is none."""
 
-    def has_news(self) -> bool | None:
-        """True: it is connected now; False: it has ended; None: nothing changed."""
+    def news(self) -> News | None:
+        """What became of it since this was asked; None: nothing changed."""
 
     def close(self, linger_ns: int) -> None:
         """Close it; what was sent gets ``linger_ns`` to leave."""

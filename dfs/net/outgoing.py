@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from dfs.errors import NotSupported, Refused, Unavailable
-from dfs.events import Peer
+from dfs.events import Peer, Role
 from dfs.limits import (
     FIRST_CONTACT_NS,
     LINGER_NS,
@@ -30,12 +30,16 @@ from dfs.limits import (
     WAITING_MESSAGES_MAX,
 )
 from dfs.net.handshake import Handshake
-from dfs.net.links import BROKE, TOO_SLOW, UNUSED, Clock, Frames, Inbox, Line
+from dfs.net.links import BROKE, TOO_SLOW, UNUSED, Clock, Frames, Inbox, Line, News
+from dfs.security.keys import without_key
 from dfs.wire.codec import Frame, encode
 from dfs.wire.common import Failed, HelloFirst, Welcome
 
 _KEEP_UNUSED_NS = LINK_IDLE_NS * 4 // 5
 """Our side ends an unused link first, so that the peer need not answer HelloFirst."""
+
+
+_NO_PROOF = "{} does not prove the key that it is known by"
 
 
 class State(Enum):
@@ -57,6 +61,7 @@ class Outgoing:
     give_up_ns: int
     used_ns: int
     attempt: int = 0
+    reached: bool = False
     state: State = State.DIALING
     line: Line | None = None
     waiting: deque[Frames] = field(default_factory=deque)
@@ -135,7 +140,7 @@ class OutgoingLinks:
         """End the links that are overdue; when to look again, None if only for unused ones."""
         for link in self:
             if link.state is not State.OPEN and now_ns >= link.give_up_ns:
-                self.lose(link, f"no answer at {link.endpoint}")
+                self.lose(link, _silence(link))
             elif link.state is State.OPEN and now_ns >= link.used_ns + _KEEP_UNUSED_NS:
                 self.lose(link, UNUSED)
         return min((x.give_up_ns for x in self if x.state is not State.OPEN), default=None)
@@ -144,15 +149,15 @@ class OutgoingLinks:
 
     def on_news(self, link: Outgoing) -> None:
         """The line was connected or has ended."""
-        while link.line is not None and (connected := link.line.has_news()) is not None:
-            if connected:
+        while link.line is not None and (news := link.line.news()) is not None:
+            if news is News.REACHED:
+                link.reached = True
+            elif news is News.CONNECTED:
                 self._greet(link)
+            elif news is News.UNWELCOME:
+                self._turned_away(link)
             elif link.state is State.DIALING:
-                link.line.close(0)
-                link.line = None
-                link.attempt += 1
-                self._connect(link)
-                return
+                self._next(link)
             else:
                 self.on_messages(link)  # what came before the end still counts
                 self.lose(link, BROKE)
@@ -174,9 +179,29 @@ class OutgoingLinks:
 
     # -- inside
 
-    def _connect(self, link: Outgoing) -> None:
-        """Dial the current endpoint, or the first one after it that can be dialled."""
-        reason = f"nobody listens at {', '.join(link.endpoints)}"
+    def _turned_away(self, link: Outgoing) -> None:
+        """The namenode knows all members; others may not have heard of a new one yet."""
+        reason = (
+            f"{link.peer.name} at {_address(link)} does not know our key: it was never"
+            " enrolled in this cluster, or revoked"
+        )
+        self.lose(link, reason, refused=link.peer.role is Role.NAMENODE)
+
+    def _next(self, link: Outgoing) -> None:
+        """The endpoint in use is no good: try the next."""
+        assert link.line is not None, f"link {link.number} to {link.peer} has no line"
+        link.line.close(0)
+        link.line = None
+        link.attempt += 1
+        reason = _NO_PROOF.format(_address(link, -1)) if link.reached else ""
+        link.reached = False
+        self._connect(link, reason)
+
+    def _connect(self, link: Outgoing, reason: str = "") -> None:
+        """Dial the current endpoint, or the first one after it that can be dialled.
+
+        ``reason`` is what was wrong with the one before.
+        """
         while link.attempt < len(link.endpoints):
             try:
                 link.line = self._dial(link)
@@ -184,7 +209,8 @@ class OutgoingLinks:
             except Unavailable as error:
                 reason = error.message
                 link.attempt += 1
-        self.lose(link, reason)
+        everywhere = ", ".join(without_key(endpoint) for endpoint in link.endpoints)
+        self.lose(link, reason or f"nobody listens at {everywhere}")
 
     def _greet(self, link: Outgoing) -> None:
         link.state = State.GREETING
@@ -207,7 +233,7 @@ class OutgoingLinks:
 
     def _welcomed(self, link: Outgoing, welcome: Welcome) -> None:
         try:
-            self._handshake.check(welcome, link.peer, link.endpoint)
+            self._handshake.check(welcome, link.peer, _address(link))
         except Refused as error:
             self.lose(link, error.message, refused=True)
             return
@@ -232,3 +258,15 @@ class OutgoingLinks:
         if link.line is not None:
             link.line.close(linger_ns)
             link.line = None
+
+
+def _silence(link: Outgoing) -> str:
+    """Why a link that is not open is given up."""
+    if link.reached and link.state is State.DIALING:
+        return _NO_PROOF.format(_address(link))
+    return f"no answer at {_address(link)}"
+
+
+def _address(link: Outgoing, before: int = 0) -> str:
+    """The endpoint in use, or the one ``before`` it, without its key."""
+    return without_key(link.endpoints[link.attempt + before])

@@ -19,9 +19,10 @@ from dfs.limits import (
     WAITING_MESSAGES_MAX,
 )
 from dfs.net.handshake import Handshake
-from dfs.net.inbound import InboundLinks
-from dfs.net.links import Frames, Inbox
+from dfs.net.inbound import InboundLinks, Source
+from dfs.net.links import Frames, Inbox, News
 from dfs.net.outgoing import Outgoing, OutgoingLinks
+from dfs.security.members import Members
 from dfs.wire.codec import Message, decode, encode
 from dfs.wire.common import Failed, Hello, HelloFirst, Ok, Ping, Welcome
 
@@ -37,7 +38,7 @@ class ListLine:
         self.sent: list[Message] = []
         self.requests: list[int] = []
         self.incoming: deque[Sequence[bytes]] = deque()
-        self.news: deque[bool] = deque()
+        self.told: deque[News] = deque()
         self.is_full = False
         self.closed = False
 
@@ -50,8 +51,8 @@ class ListLine:
     def receive(self) -> Sequence[bytes] | None:
         return self.incoming.popleft() if self.incoming else None
 
-    def has_news(self) -> bool | None:
-        return self.news.popleft() if self.news else None
+    def news(self) -> News | None:
+        return self.told.popleft() if self.told else None
 
     def close(self, linger_ns: int) -> None:
         self.closed = True
@@ -81,8 +82,8 @@ class Caller:
             self.lines[-1].incoming.append(encode(message, request))
         self.links.on_messages(link)
 
-    def connect(self, link: Outgoing, connected: bool = True) -> None:
-        self.lines[-1].news.append(connected)
+    def connect(self, link: Outgoing, news: News = News.CONNECTED) -> None:
+        self.lines[-1].told.append(news)
         self.links.on_news(link)
 
     def opened(self) -> Outgoing:
@@ -118,7 +119,7 @@ def test_the_first_endpoint_that_connects_is_used() -> None:
     caller = Caller()
     link = caller.open("bad", "one", "two")
     assert link is not None
-    caller.connect(link, connected=False)
+    caller.connect(link, News.ENDED)
     assert link.endpoint == "two"
     assert caller.lines[0].closed
     caller.connect(link)
@@ -131,7 +132,7 @@ def test_no_endpoint_left_is_a_lost_link(endpoints: tuple[str, ...]) -> None:
     caller = Caller()
     link = caller.open(*endpoints)
     if link is not None:
-        caller.connect(link, connected=False)
+        caller.connect(link, News.ENDED)
     assert [e.peer for e in caller.lost()] == [NODE]
     assert caller.links.to(NODE) is None
 
@@ -176,7 +177,7 @@ def test_what_came_before_a_break_is_still_delivered() -> None:
     caller = Caller()
     link = caller.opened()
     caller.lines[0].incoming.append(encode(Ok(), 1))
-    caller.connect(link, connected=False)
+    caller.connect(link, News.ENDED)
     assert caller.inbox.take() == [
         Received(Origin(NODE, 1, 1), Ok()),
         LinkLost(NODE, 1, "the connection broke"),
@@ -263,7 +264,9 @@ class Host:
         self.answers: list[tuple[bytes, Any, int]] = []
         self.gone: set[bytes] = set()
         handshake = Handshake(Peer(Role.NAMENODE, "namenode"), "c1")
-        self.links = InboundLinks(handshake, self.inbox, self._answer, lambda: self.now_ns)
+        self.links = InboundLinks(
+            handshake, self.inbox, self._answer, Members(), lambda: self.now_ns
+        )
 
     def _answer(self, identity: bytes, frames: Frames) -> str:
         frame = decode(frames)
@@ -271,7 +274,7 @@ class Host:
         return "gone" if identity in self.gone else ""
 
     def hears(self, identity: bytes, message: Message, request: int = 0, fd: int = 5) -> None:
-        self.links.on_message(identity, fd, encode(message, request))
+        self.links.on_message(Source(identity, fd), encode(message, request))
 
     def greets(self, identity: bytes, peer: Peer = NODE, fd: int = 5) -> None:
         self.hears(identity, Handshake(peer, "c1").hello(), fd=fd)
@@ -374,7 +377,7 @@ def test_inbound_links_are_bounded() -> None:
 def test_undecodable_messages_are_answered(parts: list[bytes], request_number: int) -> None:
     host = Host()
     host.greets(b"x")
-    host.links.on_message(b"x", 5, parts)
+    host.links.on_message(Source(b"x", 5), parts)
     _, failed, number = host.answers[-1]
     assert isinstance(failed, Failed)
     assert number == request_number

@@ -36,7 +36,7 @@ CLOCKS = {"now", "utcnow", "today"}
 IMPURE_CALLS = {"open", "input", "print", "hash", "id"}
 UNPICKLERS = {"pickle", "marshal", "cloudpickle", "shelve", "dill"}
 EVALUATORS = {"eval", "exec"}
-OWNERS = {"zmq": "dfs.net.transport", "lmdb": "dfs.namenode.lmdb_table"}
+OWNERS = {"zmq": "dfs.net.sockets", "lmdb": "dfs.namenode.lmdb_table"}
 TASK_ONLY = {"polars", "cloudpickle"}
 
 TABLE: dict[str, Any] = tomllib.loads(
