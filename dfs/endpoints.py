@@ -15,11 +15,13 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from dfs.address import IPC, IPC_PATH_MAX_BYTES, LOOPBACK_HOSTS, split_address
+from dfs.address import IPC, IPC_PATH_MAX_BYTES, split_address
 from dfs.address import endpoint as address_endpoint
 from dfs.config import Config
+from dfs.config.kinds import WITHOUT_KEYS
 from dfs.errors import BadArgument, ConfigError
 from dfs.events import Role
+from dfs.security.keys import with_key
 
 NAMENODE_ID = "namenode"
 _LONGEST_FILE = "/datanode-1234567890.fd.sock"
@@ -92,17 +94,25 @@ def bind_endpoints(config: Config, home: Path, role: Role, process_id: str) -> t
     }[role]
     make_socket_folder(home)
     ipc = socket_endpoint(home, process_id)
-    return (ipc,) if address.startswith(IPC) else (ipc, _numeric(address_endpoint(address)))
+    return (ipc,) if address.startswith(IPC) else (ipc, _to_bind(address))
 
 
 def client_endpoints(config: Config, home: Path) -> tuple[str, ...]:
-    """Where to look for the namenode, the best one first."""
+    """Where to look for the namenode, the best one first; with the key that it has."""
     ipc = socket_endpoint(home, NAMENODE_ID)
-    usual = _numeric(address_endpoint(config.namenode.address))
+    usual = namenode_endpoint(config)
     folder = socket_folder(home)
     if usual != ipc and _is_private(folder) and (folder / f"{NAMENODE_ID}.sock").is_socket():
         return (ipc, usual)
     return (usual,)
+
+
+def namenode_endpoint(config: Config) -> str:
+    """The namenode's address, with the key that it has where keys are used."""
+    key = config.namenode.key
+    found = address_endpoint(config.namenode.address).replace("//localhost:", "//127.0.0.1:")
+    used = key is not None and config.security.mode != WITHOUT_KEYS
+    return with_key(found, key) if used and key is not None else found
 
 
 def refuse_open(endpoint: str, *, has_keys: bool) -> None:
@@ -124,15 +134,20 @@ def refuse_open(endpoint: str, *, has_keys: bool) -> None:
         raise BadArgument(f"{endpoint}: {folder} must be a folder of yours with mode 0700")
 
 
-def _numeric(address: str) -> str:
-    """ZeroMQ binds to numbers only."""
-    if address.startswith(IPC):
-        return address
-    host, port = split_address(address.removeprefix("tcp://"))
-    assert host in LOOPBACK_HOSTS, f"{address} was accepted by the configuration"
-    if ":" in host:
-        return f"tcp://[{host}]:{port}"
-    return f"tcp://127.0.0.1:{port}"
+def _to_bind(address: str) -> str:
+    """ZeroMQ binds to numbers only. Raises ``ConfigError`` for a name that has none."""
+    host, port = split_address(address)
+    if host == "localhost":
+        return f"tcp://127.0.0.1:{port}"
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen at {address}: {host} does not resolve ({error}): use an address of this"
+            " machine"
+        ) from None
+    number = found[0][4][0]
+    return f"tcp://[{number}]:{port}" if ":" in str(number) else f"tcp://{number}:{port}"
 
 
 def _is_private(folder: Path) -> bool:

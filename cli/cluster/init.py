@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
+from cli.cluster.keys import with_first_keys
 from cli.invocation import Invocation, common, invocation
-from dfs.address import check_local
+from dfs.address import check_address
 from dfs.config import Config, render
 from dfs.config_file import load, role_folder
 from dfs.errors import Exists
@@ -31,6 +32,8 @@ def command(call: Invocation, listen: str | None) -> None:
     path = call.config_file
     config = _given(path, listen) if path.exists() else _new(listen)
     home.make()
+    if config.namenode.key is None:
+        config = with_first_keys(home, config)
     folder = role_folder(config.namenode.dir, NAMENODE_ID, home.folder)
     if not make_namenode_folder(folder, config.cluster.id, time.time_ns()):
         raise Exists(f"{path} exists: this is a cluster already", str(path))
@@ -54,7 +57,7 @@ def _given(path: Path, listen: str | None) -> Config:
 def _new(listen: str | None) -> Config:
     config = Config()
     address = listen or config.namenode.address
-    check_local(address, port_min=1)
+    check_address(address, port_min=1)
     return replace(
         config,
         cluster=replace(config.cluster, id=secrets.token_hex(8)),

@@ -13,11 +13,12 @@ from typing import NoReturn
 
 import click
 
+from cli.cluster.keys import make_node_keys
 from cli.cluster.programs import JOBS_MISSING, jobs_possible, program, worker_program
 from cli.invocation import Invocation, common, invocation
 from dfs.config import Config
 from dfs.errors import ConfigError
-from dfs.events import Role
+from dfs.events import Peer, Role
 from dfs.local.keeper import Keeper
 from dfs.local.layout import (
     KEEPER_ID,
@@ -67,7 +68,9 @@ def datanode(call: Invocation, given: str) -> None:
     from dfs.datanode.server import DatanodeOptions, serve
 
     home, name = _prepared_home(call), process_id(Role.DATANODE, given)
-    options = DatanodeOptions(_own_config(call, home, name), home.folder, name, home.pid_file(name))
+    config = _own_config(call, home, name)
+    make_node_keys(home, config, call.config_file, [Peer(Role.DATANODE, name)])
+    options = DatanodeOptions(config, home.folder, name, home.pid_file(name))
     raise click.exceptions.Exit(serve(options))
 
 
@@ -80,7 +83,9 @@ def worker(call: Invocation, given: str) -> None:
     from mapreduce.worker.server import WorkerOptions, serve
 
     home, name = _prepared_home(call), process_id(Role.WORKER, given)
-    options = WorkerOptions(_own_config(call, home, name), home.folder, name, home.pid_file(name))
+    config = _own_config(call, home, name)
+    make_node_keys(home, config, call.config_file, [Peer(Role.WORKER, name)])
+    options = WorkerOptions(config, home.folder, name, home.pid_file(name))
     raise click.exceptions.Exit(serve(options))
 
 

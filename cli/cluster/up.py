@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 
 import click
 
 from cli.cluster.health import DEGRADED, ClusterHealth
+from cli.cluster.keys import make_node_keys, node_peers, with_first_keys
 from cli.cluster.look import role_ids, running
 from cli.cluster.plan import Plan, Wanted, make_plan
 from cli.cluster.programs import JOBS_MISSING, jobs_possible
@@ -52,10 +54,13 @@ def command(
     with home.locked():
         wanted = Wanted(nodes, replication, chunk_size)
         plan = make_plan(home, wanted, bool(running(home)), os.cpu_count() or 1)
+        if plan.is_new:
+            plan = replace(plan, config=with_first_keys(home, plan.config))
         write_file(home.config_file, render(plan.config).encode())
         if plan.is_new:
             make_namenode_folder(plan.namenode_folder(home), plan.config.cluster.id, time.time_ns())
         home.save_local(plan.local)
+        make_node_keys(home, plan.config, home.config_file, node_peers(plan.nodes))
         jobs = jobs_possible()
         roles = [n for n in role_ids(plan.local.nodes) if jobs or not n.startswith(Role.WORKER)]
         startup = Startup(call, plan.config, home, roles)

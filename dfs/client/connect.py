@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dfs.address import check_local, endpoint
+from dfs.address import check_address, endpoint
 from dfs.client.client import Client
 from dfs.client.connection import Connection
 from dfs.client.namenode import ClientSettings, Namenode
@@ -18,6 +18,8 @@ from dfs.errors import BadArgument
 from dfs.events import Peer, Role
 from dfs.limits import SECOND_NS
 from dfs.net.transport import ZmqTransport
+from dfs.security.credentials import Credentials
+from dfs.security.key_folder import user_credentials
 from dfs.wire.namespace import GetStatus, Status
 
 SCHEME = "minidfs"
@@ -39,12 +41,22 @@ def connect(
     Raises ``ConfigError`` and ``BadArgument``. Nothing is sent before the first call, unless the
     cluster's id must be asked for because only its address is known.
     """
+    return connect_as(Peer(Role.CLIENT, user_name()), target, timeout, on_wait=on_wait)
+
+
+def connect_as(
+    me: Peer,
+    target: str | os.PathLike[str] | None = None,
+    timeout: float = 60,
+    *,
+    on_wait: Callable[[str], None] | None = None,
+) -> Client:
+    """The same as ``connect`` for somebody else than the user who runs this."""
     if timeout <= 0:
         raise BadArgument(f"a timeout of {timeout} s leaves no time for an answer")
-    address = _address(target)
-    settings = _configured(target) if address is None else _addressed(address)
+    settings, credentials = _found(target, me)
     settings = replace(settings, timeout_ns=int(timeout * SECOND_NS))
-    transport = ZmqTransport(Peer(Role.CLIENT, _user_name()), settings.cluster)
+    transport = ZmqTransport(me, settings.cluster, (), credentials)
     namenode = Namenode(settings, on_wait)
     client = Client(Connection(transport, namenode))
     if not settings.cluster:
@@ -66,28 +78,37 @@ def _address(target: str | os.PathLike[str] | None) -> str | None:
     if path:
         raise BadArgument(f"{target!r}: name the cluster here, and the path in the call", target)
     if address:
-        check_local(address, port_min=1)
+        check_address(address, port_min=1)
     return address or None
 
 
-def _addressed(address: str) -> ClientSettings:
-    return ClientSettings("", (endpoint(address),), host_id())
+def _found(
+    target: str | os.PathLike[str] | None, me: Peer
+) -> tuple[ClientSettings, Credentials | None]:
+    """Where the cluster is, and what to prove oneself with.
 
-
-def _configured(target: str | os.PathLike[str] | None) -> ClientSettings:
+    An address alone says nothing about keys: those of the configured cluster are used if it is
+    the same address, and none otherwise.
+    """
+    address = _address(target)
     url = isinstance(target, str) and target.startswith(f"{SCHEME}:")
-    option = None if target is None or url else os.fspath(target)
-    path = locate(option, os.environ, Path.home())
+    path = locate(None if target is None or url else os.fspath(target), os.environ, Path.home())
+    if address is not None and not path.exists():
+        return ClientSettings("", (endpoint(address),), host_id()), None
     config = load(path)
-    return ClientSettings(
-        config.cluster.id,
-        # Socket files lie beside the configuration that was named, be it the home's or another's.
-        client_endpoints(config, path.parent),
-        host_id(),
-    )
+    if address is not None and address != config.namenode.address:
+        return ClientSettings("", (endpoint(address),), host_id()), None
+    # Socket files and keys lie beside the configuration that was named.
+    home = path.parent
+    endpoints = client_endpoints(config, home)
+    if address is not None:
+        endpoints = endpoints[-1:]
+    settings = ClientSettings(config.cluster.id, endpoints, host_id())
+    return settings, user_credentials(config, home, me)
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """What the system calls whoever runs this."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

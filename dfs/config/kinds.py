@@ -13,14 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dfs.address import check_local
+from dfs.address import check_address
 from dfs.errors import BadArgument
 from dfs.quantities import format_size, format_time, parse_size, parse_time
+from dfs.security.keys import key_text, parse_key
 
 T = TypeVar("T")
 
 SHOWN_MAX_CHARS = 60
 """As much of a wrong value is repeated in the error about it."""
+
+WITHOUT_KEYS = "none"
+"""The security mode in which nobody proves who he is."""
 
 AUTO = "auto"
 """What a file says where a value is derived from others; the typed value is None."""
@@ -117,14 +121,24 @@ def choice(*options: str) -> Kind:
 
 
 def address(*, port_min: int = 0) -> Kind:
-    """``host:port`` or ``ipc://PATH`` that no other machine can reach."""
+    """``host:port`` or ``ipc://PATH``."""
 
     def read(value: object) -> str:
         found = _typed(value, str, 'an address in quotes, as "127.0.0.1:9860"')
-        check_local(found, port_min=port_min)
+        check_address(found, port_min=port_min)
         return found
 
     return Kind(read, _quote)
+
+
+def key() -> Kind:
+    """A public key; empty where there is none, the typed value is None."""
+
+    def read(value: object) -> bytes | None:
+        found = _typed(value, str, "a key in quotes")
+        return parse_key(found) if found else None
+
+    return Kind(read, lambda value: _quote(key_text(value) if value else ""))
 
 
 def folder() -> Kind:

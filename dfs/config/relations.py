@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 
-from dfs.address import IPC, split_address
+from dfs.address import IPC, is_local, split_address
+from dfs.config.kinds import WITHOUT_KEYS
 from dfs.config.schema import Config
 from dfs.quantities import format_time
 
@@ -56,15 +57,26 @@ def _time_conflicts(config: Config) -> Iterator[tuple[tuple[Path, ...], str]]:
 
 
 def _address_conflicts(config: Config) -> Iterator[tuple[tuple[Path, ...], str]]:
-    bound = [
-        (("namenode", "address"), config.namenode.address),
-        (("datanode", "listen"), config.datanode.listen),
-        (("worker", "listen"), config.worker.listen),
-    ]
-    for (one, address), (other, same) in combinations(bound, 2):
+    advertised = ("datanode", "advertise"), config.datanode.advertise
+    for path, address in (*_bound(config), advertised):
+        if config.security.mode == WITHOUT_KEYS and address and not is_local(address):
+            yield (
+                (path, ("security", "mode")),
+                f"{'.'.join(path)} = {address!r} can be reached from other machines, which needs"
+                " mode = 'curve': use that, or 127.0.0.1, [::1], localhost or ipc://PATH",
+            )
+    for (one, address), (other, same) in combinations(_bound(config), 2):
         chosen_by_system = not address.startswith(IPC) and split_address(address)[1] == 0
         if address == same and not chosen_by_system:
             yield (
                 (other, one),
                 f"{'.'.join(other)} and {'.'.join(one)} are both {address!r}: give each its own",
             )
+
+
+def _bound(config: Config) -> list[tuple[Path, str]]:
+    return [
+        (("namenode", "address"), config.namenode.address),
+        (("datanode", "listen"), config.datanode.listen),
+        (("worker", "listen"), config.worker.listen),
+    ]

@@ -47,6 +47,12 @@ class Namenode:
     address: str = _key(
         "address", kinds.address(port_min=1), "127.0.0.1:9860", "Where everybody finds it."
     )
+    key: bytes | None = _key(
+        "key",
+        kinds.key(),
+        None,
+        "Its public key, which it proves to everybody; made with the id.",
+    )
     dir: str = _key(
         "dir",
         kinds.folder(),
@@ -168,7 +174,10 @@ class Security:
     """Who may talk to the cluster."""
 
     mode: str = _key(
-        "mode", kinds.choice("none"), "none", "none: only addresses within this machine."
+        "mode",
+        kinds.choice("curve", kinds.WITHOUT_KEYS),
+        "curve",
+        "curve: whoever connects proves a member's key. none: only addresses within this machine.",
     )
     data_security: str = _key(
         "data_security", kinds.choice("none"), "none", "Protection of chunks on their way."

@@ -20,7 +20,7 @@ answer belongs to exactly one part.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeAlias
 
@@ -52,6 +52,7 @@ from dfs.events import (
     Role,
     WorkDone,
 )
+from dfs.security.members import Members
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok, Ping
 from dfs.wire.data import (
@@ -75,6 +76,7 @@ from dfs.wire.keeper import (
     ReadKeptLog,
     ReadKeptSnapshot,
 )
+from dfs.wire.members import MembersNow
 from dfs.wire.node import (
     CheckReplica,
     CopyReplica,
@@ -96,12 +98,15 @@ class DatanodeSettings:
     rack: str
     endpoints: tuple[str, ...]
     namenode_endpoints: tuple[str, ...]
+    members: Members = field(default_factory=Members)
+    """Whose key is whose, shared with the transport."""
 
 
 class DatanodeCore:
     """One datanode, without sockets, files and clocks. See the module's text."""
 
     def __init__(self, settings: DatanodeSettings, found: Sequence[VolumeFound], now: Now) -> None:
+        self._members = settings.members
         me = Identity(settings.cluster, settings.node, settings.host)
         numbers = count(1)
         self._volumes = Volumes(found)
@@ -175,6 +180,9 @@ class DatanodeCore:
                 return self._writes.answered(origin, message, now_ns)
             case ChunkSlices() | Registered() | Ok() | Failed():
                 return self._answer(origin, message, event.payload, now_ns)
+            case MembersNow() if origin.peer.role is Role.NAMENODE:
+                self._members.replace(message.known())
+                return []
             case Ping():
                 return [Reply(origin, Ok())]
         unknown = NotSupported(f"a datanode does not answer {type(message).__name__}")

@@ -20,6 +20,9 @@ from dfs.net.loop import Loop, read_clock
 from dfs.net.step import PlainStep
 from dfs.net.transport import ZmqTransport
 from dfs.quantities import counted
+from dfs.security.credentials import own_endpoints
+from dfs.security.key_folder import daemon_credentials
+from dfs.security.members import Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,10 @@ class Datanode:
         self._folders = open_folders(config, node, options.home, now.wall_ns)
         for remark in self._folders.remarks:
             log(remark)
-        self._transport = ZmqTransport(
-            Peer(Role.DATANODE, node),
-            cluster,
-            bind_endpoints(config, options.home, Role.DATANODE, node),
-        )
+        me = Peer(Role.DATANODE, node)
+        credentials = daemon_credentials(config, options.home, me)
+        bind = bind_endpoints(config, options.home, me.role, node)
+        self._transport = ZmqTransport(me, cluster, bind, credentials)
         self._descriptors = _serve_descriptors(
             descriptor_socket(options.home, node), self._folders, log
         )
@@ -58,10 +60,11 @@ class Datanode:
             host=host_id(),
             rack=config.datanode.rack,
             endpoints=(
-                *_reachable_at(config, self._transport.endpoints),
+                *own_endpoints(_reachable_at(config, self._transport.endpoints), credentials),
                 *([self._descriptors.endpoint] if self._descriptors is not None else ()),
             ),
             namenode_endpoints=client_endpoints(config, options.home),
+            members=credentials.members if credentials is not None else Members(),
         )
         log_copies = LogCopies(self._folders.first_disk, cluster)
         self._threads = DiskThreads(self._folders.stores, log_copies.execute, self._transport.wake)
@@ -69,7 +72,7 @@ class Datanode:
         self.loop = Loop(PlainStep(core), self._transport, self._threads, log)
         self.wake_fd = self._transport.wake_fd
         count = sum(len(volume.scan.replicas) for volume in self._folders.volumes)
-        log(f"{counted(count, 'replica')}; listening on {' and '.join(settings.endpoints)}")
+        log(f"{counted(count, 'replica')}; listening on {' and '.join(self._transport.endpoints)}")
 
     def close(self) -> None:
         """End the disk threads, close the sockets, free the folders."""

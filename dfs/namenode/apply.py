@@ -23,6 +23,7 @@ from dfs.namenode.keys import (
     EntryRow,
     InodeRow,
     LeaseRow,
+    MemberRow,
     NodeRow,
     OwnerRow,
     R,
@@ -176,6 +177,11 @@ def _apply_tree(table: Table, index: int, command: Command) -> None:
         case c.ChunksDoubted():
             for begin, end in command.ranges:
                 table.put("doubtful", number_key(begin), number_key(end))
+        case c.MemberEnrolled(key, role, name, wall_ns):
+            put_row(table, "members", key, MemberRow(role, name, wall_ns))
+        case c.MemberRevoked(key, wall_ns):
+            old = _must(table, "members", key, MemberRow)
+            put_row(table, "members", key, MemberRow(old.role, old.name, wall_ns, True))
         case _:
             raise AssertionError(f"{command!r} is no command of module dfs")
 
@@ -385,6 +391,8 @@ MODULE = Module(
         c.NodeJoined,
         c.EpochRaised,
         c.ChunksDoubted,
+        c.MemberEnrolled,
+        c.MemberRevoked,
     ),
     tables=TABLES,
     apply=apply,

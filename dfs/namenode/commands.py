@@ -250,6 +250,24 @@ class ChunksDoubted(Command, frozen=True):
     ranges: tuple[tuple[int, int], ...]
 
 
+class MemberEnrolled(Command, frozen=True):
+    """A public key is that of a process or user."""
+
+    TAG = 40
+    key: bytes
+    role: str
+    name: str
+    wall_ns: int
+
+
+class MemberRevoked(Command, frozen=True):
+    """A public key is nobody's any more, for ever."""
+
+    TAG = 41
+    key: bytes
+    wall_ns: int
+
+
 DfsCommand: TypeAlias = (
     Formatted
     | SessionStarted
@@ -271,4 +289,6 @@ DfsCommand: TypeAlias = (
     | NodeJoined
     | EpochRaised
     | ChunksDoubted
+    | MemberEnrolled
+    | MemberRevoked
 )

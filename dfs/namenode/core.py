@@ -22,7 +22,6 @@ from dfs.errors import (
     NoRoom,
     NotSupported,
     OlderMetadata,
-    PermissionDenied,
     Refused,
     Unavailable,
 )
@@ -35,7 +34,6 @@ from dfs.events import (
     Note,
     Now,
     Origin,
-    Peer,
     Received,
     Reply,
     Role,
@@ -50,13 +48,14 @@ from dfs.namenode.diary import Diary
 from dfs.namenode.keys import EPOCH, ROOT, get_number, number_key
 from dfs.namenode.leases import end_lease, held_lease
 from dfs.namenode.lost_history import doubt, newer_epoch
+from dfs.namenode.membership import TOLD, WITHOUT_KEYS, Membership
 from dfs.namenode.module import Command, Module, View
 from dfs.namenode.namespace import lease_row
 from dfs.namenode.nodes import Nodes, introduced
 from dfs.namenode.orders import Orders
 from dfs.namenode.replication import Replication
 from dfs.namenode.safemode import CHECKING, READ_ONLY, CheckView, SafeMode
-from dfs.namenode.senders import SENDERS
+from dfs.namenode.senders import SENDERS, authorise
 from dfs.namenode.sessions import Sessions, earlier_answer
 from dfs.namenode.status import FULL, cluster_status
 from dfs.namenode.table import Table, scan_prefix
@@ -68,6 +67,7 @@ from dfs.wire.appending import Append, SyncFile
 from dfs.wire.codec import Message, decode, encode
 from dfs.wire.common import Failed, Ok, Ping
 from dfs.wire.lookup import StatMany
+from dfs.wire.members import Enrol
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,8 @@ class NamenodeSettings:
     times: Times
     modules: tuple[Module, ...] = (MODULE,)
     is_checked: bool = True
+    membership: Membership | None = None
+    """Whose key is whose, where keys are used."""
 
 
 class NamespaceCore:
@@ -109,6 +111,7 @@ class NamespaceCore:
                 settings.files.replication,
             )
         )
+        self._membership = settings.membership
         self._unformatted = table.get("inodes", number_key(ROOT)) is None
         self._reaping = bool(table.scan("reap", b"\0", 1))
 
@@ -143,9 +146,14 @@ class NamespaceCore:
         match event:
             case Received():
                 decision = self._receive(view, event, now)
+                decision.actions += self.greet(event)
                 self.remember(decision.actions, now)
                 return decision
-            case LinkLost() if event.peer.role is Role.DATANODE:
+            case LinkLost() if event.peer.role in TOLD:
+                if self._membership is not None:
+                    self._membership.gone(event.link)
+                if event.peer.role is not Role.DATANODE:
+                    return Decision()
                 self._replication.link_lost(event.peer.name, now.mono_ns)
                 return Decision()
             case WorkDone(token=CheckView()):
@@ -161,10 +169,14 @@ class NamespaceCore:
         joined = [self._joined(view.table, node.address) for node in self._nodes.all()]
         return Decision([command for found in joined for command in found], [note])
 
+    def greet(self, event: Received) -> list[Action]:
+        """Tell a node whose keys are whose, if that is news to it."""
+        return self._membership.tell(event.origin) if self._membership is not None else []
+
     def _receive(self, view: View, event: Received, now: Now) -> Decision:
         origin, message = event.origin, event.message
         try:
-            self._authorise(origin.peer, message)
+            authorise(origin.peer, message)
             if isinstance(message, Ok | Failed):
                 return Decision(actions=self._replication.answered(event, now))
             return self._dispatch(view, event, now)
@@ -172,14 +184,6 @@ class NamespaceCore:
             raise  # it ends the process
         except DfsError as error:
             return Decision(actions=[Reply(origin, Failed.of(error))])
-
-    @staticmethod
-    def _authorise(peer: Peer, message: Message) -> None:
-        allowed = SENDERS.get(type(message))
-        if allowed is None:
-            raise NotSupported(f"the namenode does not take {type(message).__name__}")
-        if peer.role not in allowed:
-            raise PermissionDenied(f"a {peer.role} may not send {type(message).__name__}")
 
     def _dispatch(self, view: View, event: Received, now: Now) -> Decision:
         origin, message = event.origin, event.message
@@ -218,6 +222,10 @@ class NamespaceCore:
                 return Decision(actions=[Reply(origin, Ok()), *actions])
             case n.Register():
                 return self._register(view, origin, message, now)
+            case Enrol():
+                if self._membership is None:
+                    raise NotSupported(WITHOUT_KEYS)
+                return _reply(origin, Ok(), self._membership.enrol(view.table, message, now))
             case _:
                 return Decision(actions=self._replication.news(view.table, event, now))
 
@@ -296,6 +304,8 @@ class NamespaceCore:
         commands: list[Command] = []
         if not word.endpoints:
             raise Refused(f"{name} named no endpoint at which it can be reached")
+        if self._membership is not None:
+            self._membership.check_endpoints(origin.peer, word.endpoints)
         epoch = self._epoch(view.table)
         raised = newer_epoch(view, name, word, now)
         if raised is not None:
@@ -329,6 +339,9 @@ class NamespaceCore:
         if self._unformatted and not self.is_checking:
             self._unformatted = False
             decision.commands.append(c.Formatted(self._settings.owner, now.wall_ns))
+        if self._membership is not None and not self.is_checking:
+            decision.commands += self._membership.begin(view.table, now)
+        if decision.commands:
             return decision
         if not self.is_checking:
             self._expire(view.table, decision, now)
@@ -364,7 +377,8 @@ class NamespaceCore:
         """When ``on_deadline`` has something to do (ns, monotonic)."""
         if self.is_checking:
             return self._replication.next_deadline()
-        if self._unformatted or self._reaping:
+        fresh = self._membership is not None and self._membership.has_first
+        if self._unformatted or self._reaping or fresh:
             return 0
         times = (self._sessions.next_deadline(), self._replication.next_deadline())
         return min((t for t in times if t is not None), default=None)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from dfs.checksum import DIGEST_BYTES
 from dfs.errors import DfsError
+from dfs.events import Role
 from dfs.limits import (
     CHUNK_MAX_BYTES,
     CHUNK_MIN_BYTES,
@@ -31,6 +32,7 @@ from dfs.namenode.keys import (
     EntryRow,
     InodeRow,
     LeaseRow,
+    MemberRow,
     NodeRow,
     OwnerRow,
     SessionRow,
@@ -43,6 +45,7 @@ from dfs.namenode.keys import (
 from dfs.namenode.module import RowCheck
 from dfs.namenode.problem import NUMBER_BYTES, RowError, Rows
 from dfs.paths import check_name
+from dfs.security.keys import KEY_BYTES
 from dfs.wire.codec import decode
 
 Found = Iterator[tuple[int, str]]
@@ -336,6 +339,15 @@ def check_node(rows: Rows, key: bytes, value: bytes) -> Found:
     yield from ()
 
 
+def check_member(rows: Rows, key: bytes, value: bytes) -> Found:
+    """A key and whose it is."""
+    row = rows.decode(MemberRow, "members", key, value)
+    if len(key) != KEY_BYTES:
+        raise RowError("members", key, f"a key of {len(key)} bytes")
+    if row.role not in tuple(Role) or not row.name:
+        yield 33, f"the key of {row.name!r} is that of a {row.role!r}, which is no role"
+
+
 def check_doubtful(rows: Rows, key: bytes, value: bytes) -> Found:
     """Chunk ids that a lost history may have used."""
     begin, end = _number("doubtful", key), _number("doubtful", value)
@@ -369,5 +381,6 @@ CHECKS: dict[str, RowCheck] = {
     "reap": check_reap,
     "nodes": check_node,
     "doubtful": check_doubtful,
+    "members": check_member,
     "meta": check_meta,
 }

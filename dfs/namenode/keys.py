@@ -20,6 +20,9 @@ reap        inode u64                  empty: unlinked, to be reclaimed in slice
 nodes       node id                    NodeRow
 doubtful    chunk u64                  chunk u64: a lost history may have used the ids from the
                                        first to below the second (``lost_history``)
+members     public key                 MemberRow
+skipped     chunk u64                  chunk u64: ids from the first to below the second were
+                                       skipped, others may have handed them out
 meta        name                       one integer or text each
 ==========  =========================  ===========================================
 
@@ -47,6 +50,8 @@ TABLES = (
     "reap",
     "nodes",
     "doubtful",
+    "members",
+    "skipped",
     "meta",
 )
 ROOT = 1
@@ -152,6 +157,15 @@ class NodeRow(Row, frozen=True):
 
     host: str
     rack: str
+
+
+class MemberRow(Row, frozen=True):
+    """Whose a key is, and since when that or its revocation is so."""
+
+    role: str
+    name: str
+    since_ns: int
+    is_revoked: bool = False
 
 
 R = TypeVar("R", bound=Row)

@@ -41,6 +41,7 @@ from dfs.net.loop import Loop, read_clock
 from dfs.net.pool import Pool
 from dfs.net.step import PlainStep
 from dfs.net.transport import ZmqTransport
+from dfs.security.key_folder import KeyFolder, daemon_credentials
 
 _COMMIT_EVERY_RECORDS = 10_000
 
@@ -112,11 +113,13 @@ def _new_folder(place: Path, cluster: str) -> Iterator[DataFolder]:
 def _gather(options: RebuildOptions, writer: CopyWriter, say: Callable[[str], None]) -> Outcome:
     """Listen in the namenode's place until the datanodes have given what they have."""
     rebuilder = Rebuilder(options.wanted, read_clock())
-    transport = ZmqTransport(
-        Peer(Role.NAMENODE, NAMENODE_ID),
-        options.config.cluster.id,
-        bind_endpoints(options.config, options.home, Role.NAMENODE, NAMENODE_ID),
-    )
+    me = Peer(Role.NAMENODE, NAMENODE_ID)
+    credentials = daemon_credentials(options.config, options.home, me)
+    if credentials is not None:
+        for peer, key in KeyFolder(options.home).public():
+            credentials.members.enrol(key, peer)
+    bind = bind_endpoints(options.config, options.home, me.role, NAMENODE_ID)
+    transport = ZmqTransport(me, options.config.cluster.id, bind, credentials)
     pool = Pool(writer.execute, 1, transport.wake, "rebuild")
     try:
         loop = Loop(PlainStep(rebuilder), transport, pool, say)

@@ -28,6 +28,7 @@ from dfs.namenode.core import NamenodeSettings, NamespaceCore
 from dfs.namenode.folder import open_namenode_folder
 from dfs.namenode.journal import open_journal, table_names
 from dfs.namenode.keepers import Keepers
+from dfs.namenode.membership import Membership
 from dfs.namenode.module import Module
 from dfs.namenode.nodes import Nodes
 from dfs.namenode.safemode import CheckView
@@ -43,6 +44,9 @@ from dfs.net.loop import Loop, read_clock
 from dfs.net.pool import Pool
 from dfs.net.step import JournalCore, JournalStep
 from dfs.net.transport import ZmqTransport
+from dfs.security.credentials import Credentials
+from dfs.security.key_folder import KeyFolder, daemon_credentials
+from dfs.wire.members import MemberKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,10 @@ class NamenodeProcess:
         journal = open_journal(disk, self._table, modules, cluster)
         store.clean()
         is_checked = self._table.is_checked
-        core = compose(config, self._table, beside, read_clock(), is_checked=is_checked)
+        me = Peer(Role.NAMENODE, NAMENODE_ID)
+        credentials = daemon_credentials(config, options.home, me)
+        membership = _membership(self._table, options.home, credentials)
+        core = compose(config, self._table, beside, membership, read_clock(), is_checked=is_checked)
         self._step = JournalStep(core, modules, journal, self._table)
         min_durable = config.files.min_durable
         keepers = Keepers(host_id(), min_durable, core.nodes, self._table, journal)
@@ -101,11 +108,8 @@ class NamenodeProcess:
         snapshots = Snapshots(journal, self._table, store.whole(), is_checked=is_checked)
         self._step.take_snapshots(snapshots)
         keepers.send_newest_of(snapshots)
-        self._transport = ZmqTransport(
-            Peer(Role.NAMENODE, NAMENODE_ID),
-            cluster,
-            bind_endpoints(config, options.home, Role.NAMENODE, NAMENODE_ID),
-        )
+        bind = bind_endpoints(config, options.home, me.role, NAMENODE_ID)
+        self._transport = ZmqTransport(me, cluster, bind, credentials)
         self._store = store
         self._pool = Pool(self._execute, SNAPSHOT_THREADS, self._transport.wake, "snapshots")
         if not is_checked:
@@ -132,14 +136,29 @@ class NamenodeProcess:
         self._folder.close()
 
 
+def _membership(table: Table, home: Path, credentials: Credentials | None) -> Membership | None:
+    """The members in the log, and those whose keys lie here."""
+    if credentials is None:
+        return None
+    here = KeyFolder(home).public()
+    first = [MemberKey(key, peer.role.value, peer.name) for peer, key in here]
+    return Membership(table, credentials.members, first)
+
+
 def compose(
-    config: Config, table: Table, beside: Companion | None, now: Now, *, is_checked: bool
+    config: Config,
+    table: Table,
+    beside: Companion | None,
+    membership: Membership | None,
+    now: Now,
+    *,
+    is_checked: bool,
 ) -> NamenodeCore:
     """The core of the process: the namespace's, joined with the one beside it."""
     owner = pwd.getpwuid(os.geteuid()).pw_name
     modules = (MODULE, *(beside.modules if beside else ()))
     settings = NamenodeSettings(
-        config.cluster.id, owner, config.files, config.times, modules, is_checked
+        config.cluster.id, owner, config.files, config.times, modules, is_checked, membership
     )
     namespace = NamespaceCore(settings, table, now)
     if beside is None:

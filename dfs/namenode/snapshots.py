@@ -36,7 +36,7 @@ from dfs.errors import (
     StorageFault,
     Unavailable,
 )
-from dfs.events import Action, Event, Note, Now, Origin, Received, Reply, Role, Work, WorkDone
+from dfs.events import USERS, Action, Event, Note, Now, Origin, Received, Reply, Work, WorkDone
 from dfs.limits import (
     FRAME_BYTES,
     SECOND_NS,
@@ -201,7 +201,7 @@ class Snapshots:
         assert isinstance(event, Received), event
         origin = event.origin
         try:
-            if origin.peer.role is not Role.CLIENT:
+            if origin.peer.role not in USERS:
                 raise PermissionDenied(f"a {origin.peer.role} may not make a backup")
             match event.message:
                 case PrepareBackup(index):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dfs.security.keys import KeyPair
+from dfs.security.keys import KeyPair, with_key
 from dfs.security.members import Members
 
 
@@ -14,3 +15,10 @@ class Credentials:
 
     pair: KeyPair
     members: Members = field(default_factory=Members)
+
+
+def own_endpoints(endpoints: Iterable[str], credentials: Credentials | None) -> tuple[str, ...]:
+    """What others are told: the endpoints, with the key that is proved there."""
+    if credentials is None:
+        return tuple(endpoints)
+    return tuple(with_key(endpoint, credentials.pair.public) for endpoint in endpoints)

@@ -1,9 +1,8 @@
 """The members of a cluster: whose key is whose.
 
 The namenode has them in its log; it tells them to the nodes, which know the namenode's key from
-their configuration. Whoever has a key that is not here is a stranger. A key that was revoked stays
-known as such, so that it is never enrolled again. ``version`` rises with each change: who keeps
-what was once looked up asks again when it has risen.
+their configuration. Whoever has a key that is not here is a stranger. ``version`` rises with each
+change: who keeps what was once looked up asks again when it has risen.
 """
 
 from __future__ import annotations
@@ -22,10 +21,6 @@ class Members:
     def __init__(self, known: Iterable[tuple[bytes, Peer]] = ()) -> None:
         self.version = 0
         self._by_key: dict[bytes, Peer] = dict(known)
-        self._revoked: set[bytes] = set()
-
-    def __len__(self) -> int:
-        return len(self._by_key)
 
     def __iter__(self) -> Iterator[tuple[bytes, Peer]]:
         return iter(self._by_key.items())
@@ -34,18 +29,21 @@ class Members:
         """Whose key is this? None: a stranger's, or it was revoked."""
         return self._by_key.get(key)
 
-    def is_revoked(self, key: bytes) -> bool:
-        """Was this once a member's key?"""
-        return key in self._revoked
+    def keys_of(self, peer: Peer) -> list[bytes]:
+        """The keys of a process or user."""
+        return [key for key, whose in self._by_key.items() if whose == peer]
 
     def enrol(self, key: bytes, peer: Peer) -> None:
         """From now on this is the key of ``peer``."""
-        assert key not in self._revoked, f"the key of {peer} was revoked"
         self._by_key[key] = peer
         self.version += 1
 
     def revoke(self, key: bytes) -> None:
         """From now on this is nobody's key."""
         self._by_key.pop(key, None)
-        self._revoked.add(key)
+        self.version += 1
+
+    def replace(self, known: Iterable[tuple[bytes, Peer]]) -> None:
+        """These are all there are."""
+        self._by_key = dict(known)
         self.version += 1

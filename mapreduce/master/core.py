@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from dfs.config.schema import Times
 from dfs.errors import DfsError, NotSupported, PermissionDenied, Unavailable
-from dfs.events import Decision, Event, LinkLost, Now, Origin, Peer, Received, Reply, Role
+from dfs.events import USERS, Decision, Event, LinkLost, Now, Origin, Peer, Received, Reply, Role
 from dfs.namenode.keys import number_of
 from dfs.namenode.module import View
 from dfs.namenode.table import Table
@@ -43,6 +43,8 @@ from mapreduce.master.storage import Storage
 from mapreduce.master.turn import Parts, Turn
 from mapreduce.tables import EPOCH
 from mapreduce.wire import JobState
+
+_WORKERS = frozenset({Role.WORKER})
 
 
 class MasterCore:
@@ -100,10 +102,10 @@ class MasterCore:
             if self._parts.starting is not None:
                 raise Unavailable("the master starts: it reads what the log knows of its jobs")
             if type(message) in clients.WORDS:
-                _require(origin, message, Role.CLIENT)
+                _require(origin, message, USERS)
                 answer = clients.hear(turn, origin, message)
             elif type(message) in workers.WORDS:
-                _require(origin, message, Role.WORKER)
+                _require(origin, message, _WORKERS)
                 answer = workers.hear(turn, origin, message, self._heartbeat_ns)
             else:
                 raise NotSupported(f"the master does not take {type(message).__name__}")
@@ -200,6 +202,6 @@ class MasterCore:
         return min((t for t in times if t is not None), default=None)
 
 
-def _require(origin: Origin, message: Message, role: Role) -> None:
-    if origin.peer.role is not role:
+def _require(origin: Origin, message: Message, roles: frozenset[Role]) -> None:
+    if origin.peer.role not in roles:
         raise PermissionDenied(f"a {origin.peer.role} may not send {type(message).__name__}")

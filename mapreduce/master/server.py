@@ -64,7 +64,9 @@ class ComposedCore:
             return self._namespace.handle(view, event, now)
         if master is None:
             return Decision(actions=[Reply(event.origin, _without_master(event))])
-        return self._of_master(master.handle(view, event, now), now)
+        decision = self._of_master(master.handle(view, event, now), now)
+        decision.actions += self._namespace.greet(event)
+        return decision
 
     def on_deadline(self, view: View, now: Now) -> Decision:
         """Decide what is due in one of the cores."""

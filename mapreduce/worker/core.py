@@ -38,6 +38,7 @@ from dfs.events import (
 from dfs.limits import SECOND_NS
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok, Ping
+from dfs.wire.members import MembersNow
 from mapreduce.job import ReduceTask
 from mapreduce.limits import SCRATCH_PIECE_NS
 from mapreduce.wire import (
@@ -195,6 +196,9 @@ class WorkerCore:
                 return self._fetcher.located(origin.request, message, now_ns)
             case WorkerRegistered() if origin.peer == NAMENODE:
                 self._link.registered(origin.request, message, self._holdings.all(), now_ns)
+                return []
+            case MembersNow() if origin.peer == NAMENODE:
+                self._settings.members.replace(message.known())
                 return []
             case Ok() | Failed():
                 return self._answered(origin, message, now_ns)

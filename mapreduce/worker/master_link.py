@@ -17,12 +17,13 @@ breaks, and what a silent master misses it hears when it answers again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from dfs.errors import NotFound, Retry
 from dfs.events import Action, Note, Peer, Role, Send
 from dfs.limits import RETRY_PAUSE_MAX_NS, RETRY_PAUSE_NS, SECOND_NS
+from dfs.security.members import Members
 from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok
 from mapreduce.wire import (
@@ -59,6 +60,8 @@ class WorkerSettings:
     slots: int
     namenode: tuple[str, ...]
     groups: str = ""
+    members: Members = field(default_factory=Members)
+    """Whose key is whose, shared with the transport."""
 
 
 class LinkState(Enum):

@@ -27,6 +27,9 @@ from dfs.net.loop import Loop, read_clock
 from dfs.net.pool import Pool
 from dfs.net.step import PlainStep
 from dfs.net.transport import ZmqTransport
+from dfs.security.credentials import Credentials, own_endpoints
+from dfs.security.key_folder import daemon_credentials
+from dfs.security.members import Members
 from mapreduce.worker.core import WorkerCore
 from mapreduce.worker.dfs_storage import DfsStorage
 from mapreduce.worker.executor import FOLDERS, AttemptExecutor
@@ -60,12 +63,11 @@ class Worker:
         scratch = role_folder(config.worker.scratch, name, options.home)
         self._folder = _open_scratch(scratch, name, config)
         namenode = client_endpoints(config, options.home)
-        self._transport = ZmqTransport(
-            Peer(Role.WORKER, name),
-            config.cluster.id,
-            bind_endpoints(config, options.home, Role.WORKER, name),
-        )
-        self._client = _connect(config, name, namenode)
+        me = Peer(Role.WORKER, name)
+        credentials = daemon_credentials(config, options.home, me)
+        bind = bind_endpoints(config, options.home, me.role, name)
+        self._transport = ZmqTransport(me, config.cluster.id, bind, credentials)
+        self._client = _connect(config, name, namenode, credentials)
         become_reaper()
         limits = Limits(config.worker.task_memory_bytes, config.datanode.reserve)
         self._executor = AttemptExecutor(scratch, slots, DfsStorage(self._client), limits)
@@ -73,19 +75,20 @@ class Worker:
         self._pool = Pool(self._executor.execute, threads, self._transport.wake, "work")
         settings = WorkerSettings(
             name,
-            self._transport.endpoints,
+            own_endpoints(self._transport.endpoints, credentials),
             host_id(),
             datanode_beside(name),
             slots,
             namenode,
             self._executor.groups,
+            credentials.members if credentials is not None else Members(),
         )
         self._core = WorkerCore(settings)
         self.loop = Loop(PlainStep(self._core), self._transport, self._pool, log)
         self.loop.let_part(self._core)
         self.wake_fd = self._transport.wake_fd
         log(f"tasks: {self._executor.groups}")
-        log(f"{slots} slots; listening on {' and '.join(settings.endpoints)}")
+        log(f"{slots} slots; listening on {' and '.join(self._transport.endpoints)}")
 
     def close(self) -> None:
         """Say goodbye, end the tasks and the threads, close the connections, free the folder."""
@@ -122,8 +125,10 @@ def _open_scratch(path: Path, name: str, config: Config) -> DataFolder:
     return open_data_folder(path, owner, read_clock().wall_ns)
 
 
-def _connect(config: Config, name: str, namenode: tuple[str, ...]) -> Client:
-    """The client that reads and writes for tasks."""
+def _connect(
+    config: Config, name: str, namenode: tuple[str, ...], credentials: Credentials | None
+) -> Client:
+    """The client that reads and writes for tasks. It proves the worker's key."""
     settings = ClientSettings(config.cluster.id, namenode, host_id())
-    transport = ZmqTransport(Peer(Role.CLIENT, name), config.cluster.id)
+    transport = ZmqTransport(Peer(Role.CLIENT, name), config.cluster.id, (), credentials)
     return Client(Connection(transport, Namenode(settings)))
