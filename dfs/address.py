@@ -6,7 +6,11 @@ socket file, or the loopback interface.
 
 from __future__ import annotations
 
+import re
+
 from dfs.errors import BadArgument
+
+_HOST = re.compile(r"[A-Za-z0-9._:%-]+")
 
 IPC = "ipc://"
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
@@ -22,7 +26,7 @@ def split_address(address: str) -> tuple[str, int]:
         host = host[1:-1]
     elif ":" in host:
         raise BadArgument(f"{address!r} is not an address: write [HOST]:PORT for IPv6")
-    if not (colon and host and port.isascii() and port.isdigit() and not host.isspace()):
+    if not (colon and _HOST.fullmatch(host) and port.isascii() and port.isdigit()):
         raise BadArgument(f"{address!r} is not an address: write HOST:PORT or ipc://PATH")
     if len(port) > len(str(PORT_MAX)) or int(port) > PORT_MAX:
         raise BadArgument(f"{address!r} has a port above {PORT_MAX}")

@@ -20,6 +20,7 @@ import dfs.wire.common
 import dfs.wire.data
 import dfs.wire.keeper
 import dfs.wire.lookup
+import dfs.wire.members
 import dfs.wire.namespace
 import dfs.wire.node
 import mapreduce.wire.clients
@@ -44,6 +45,7 @@ LINKS = (
     (dfs.wire.lookup, "Client and namenode: many names"),
     (dfs.wire.admin, "Administration"),
     (dfs.wire.backup, "Backups"),
+    (dfs.wire.members, "Members and their keys"),
     (dfs.wire.node, "Datanode and namenode"),
     (dfs.wire.data, "Chunk data"),
     (dfs.wire.keeper, "The log on other machines"),

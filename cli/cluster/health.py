@@ -9,6 +9,7 @@ from typing import Any
 from dfs.errors import DfsError
 from dfs.events import Role
 from dfs.local.layout import NAMENODE_ID
+from dfs.security.keys import without_key
 from dfs.wire.namespace import NodeStatus, Status
 
 SERVING, DEGRADED, DOWN = "serving", "degraded", "down"
@@ -156,4 +157,4 @@ def _address(node: NodeStatus | None) -> str:
     """The address for other machines, else whichever there is."""
     endpoints = node.endpoints if node is not None else ()
     tcp = [endpoint for endpoint in endpoints if endpoint.startswith("tcp://")]
-    return (tcp or list(endpoints) or [""])[0].removeprefix("tcp://")
+    return without_key((tcp or list(endpoints) or [""])[0]).removeprefix("tcp://")

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dfs.address import check_address, endpoint
+from dfs.address import check_address, endpoint, is_local
 from dfs.client.client import Client
 from dfs.client.connection import Connection
 from dfs.client.namenode import ClientSettings, Namenode
+from dfs.config import Config
 from dfs.config_file import load, locate
 from dfs.endpoints import client_endpoints, host_id
 from dfs.errors import BadArgument
@@ -93,10 +94,13 @@ def _found(
     address = _address(target)
     url = isinstance(target, str) and target.startswith(f"{SCHEME}:")
     path = locate(None if target is None or url else os.fspath(target), os.environ, Path.home())
-    if address is not None and not path.exists():
-        return ClientSettings("", (endpoint(address),), host_id()), None
-    config = load(path)
-    if address is not None and address != config.namenode.address:
+    config = load(path) if address is None or path.exists() else Config()
+    if address is not None and (not config.cluster.id or address != config.namenode.address):
+        if not is_local(address):
+            raise BadArgument(
+                f"{address} can be reached from other machines and its key is not known here: run"
+                " 'minidfs join LINE', or name the cluster's cluster.toml"
+            )
         return ClientSettings("", (endpoint(address),), host_id()), None
     # Socket files and keys lie beside the configuration that was named.
     home = path.parent

@@ -56,6 +56,7 @@ from dfs.limits import (
     SESSION_LOOK_NS,
     WAIT_NOTICE_NS,
 )
+from dfs.security.keys import without_key
 from dfs.wire.codec import Message
 from dfs.wire.namespace import (
     Change,
@@ -117,7 +118,7 @@ class Namenode:
         """Where it is looked for, as people write it."""
         endpoints = self.settings.endpoints
         named = next((e for e in endpoints if e.startswith("tcp://")), endpoints[0])
-        return named.removeprefix("tcp://")
+        return without_key(named).removeprefix("tcp://")
 
     def ask(self, question: Message) -> Operation[Message]:
         """The answer to a question."""

@@ -21,8 +21,6 @@ nodes       node id                    NodeRow
 doubtful    chunk u64                  chunk u64: a lost history may have used the ids from the
                                        first to below the second (``lost_history``)
 members     public key                 MemberRow
-skipped     chunk u64                  chunk u64: ids from the first to below the second were
-                                       skipped, others may have handed them out
 meta        name                       one integer or text each
 ==========  =========================  ===========================================
 
@@ -51,7 +49,6 @@ TABLES = (
     "nodes",
     "doubtful",
     "members",
-    "skipped",
     "meta",
 )
 ROOT = 1

@@ -39,7 +39,7 @@ _KEEP_UNUSED_NS = LINK_IDLE_NS * 4 // 5
 """Our side ends an unused link first, so that the peer need not answer HelloFirst."""
 
 
-_NO_PROOF = "{} does not prove the key that it is known by"
+_NO_PROOF = "{} does not prove the key that it is known by, or wants one from us"
 
 
 class State(Enum):
@@ -78,7 +78,7 @@ class Outgoing:
 
 
 class OutgoingLinks:
-    """``dial`` opens a line to a link's endpoint, or raises ``Unavailable``."""
+    """``dial`` opens a line to a link's endpoint, or raises ``Unavailable`` or ``Refused``."""
 
     def __init__(
         self, handshake: Handshake, inbox: Inbox, dial: Callable[[Outgoing], Line], clock: Clock
@@ -202,15 +202,16 @@ class OutgoingLinks:
 
         ``reason`` is what was wrong with the one before.
         """
+        refused = False
         while link.attempt < len(link.endpoints):
             try:
                 link.line = self._dial(link)
                 return
-            except Unavailable as error:
-                reason = error.message
+            except (Unavailable, Refused) as error:
+                reason, refused = error.message, isinstance(error, Refused)
                 link.attempt += 1
         everywhere = ", ".join(without_key(endpoint) for endpoint in link.endpoints)
-        self.lose(link, reason or f"nobody listens at {everywhere}")
+        self.lose(link, reason or f"nobody listens at {everywhere}", refused)
 
     def _greet(self, link: Outgoing) -> None:
         link.state = State.GREETING

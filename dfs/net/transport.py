@@ -175,7 +175,7 @@ class ZmqTransport:
         try:
             address, key = split_key(link.endpoint)
         except BadArgument as error:
-            raise Unavailable(error.message) from None
+            raise Refused(error.message) from None
         own = self._credentials.pair if self._credentials is not None else None
         _check_dialled(address, key, own)
         proof = Proof(own, key) if own is not None and key is not None else None
@@ -250,10 +250,10 @@ class ZmqTransport:
 
 
 def _check_dialled(address: str, key: bytes | None, own: KeyPair | None) -> None:
-    """Raise ``Unavailable`` unless an endpoint can be used with what is known."""
+    """Raise ``Refused`` unless an endpoint can be used with what is known."""
     if key is not None and own is None:
-        raise Unavailable(
+        raise Refused(
             f"{address} is reached with keys, and there are none here: 'minidfs join' makes them"
         )
     if key is None and own is not None and not address.startswith(IPC):
-        raise Unavailable(f"it is not known which key {address} has: name it in cluster.toml")
+        raise Refused(f"it is not known which key {address} has: name it in cluster.toml")

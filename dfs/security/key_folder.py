@@ -95,10 +95,10 @@ class KeyFolder:
             label = parse(_KIND, content, where)
             peer = Peer(Role(label.text("role")), label.text("name"))
             secret, public = parse_key(label.text("secret")), parse_key(label.text("public"))
-        except OSError as error:
-            raise ConfigError(f"{where}: cannot be read: {error.strerror}", where) from error
         except (BadArgument, Corrupt, NotSupported, Refused) as error:
             raise ConfigError(error.message, where) from None
+        except OSError as error:
+            raise ConfigError(f"{where}: cannot be read: {error.strerror}", where) from error
         except ValueError as error:
             raise ConfigError(f"{where}: {error}: {_REMEDY}", where) from None
         return peer, KeyPair(public, secret)

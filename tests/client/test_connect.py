@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import dfs
-from dfs.client.connect import _user_name as user_name
-from dfs.client.connect import connect
+from dfs.client.connect import connect, user_name
 
 
 def test_without_a_configuration_it_says_how_to_get_one(

@@ -26,6 +26,7 @@ ROWS = {
     "owners": keys.OwnerRow,
     "leases": keys.LeaseRow,
     "nodes": keys.NodeRow,
+    "members": keys.MemberRow,
 }
 
 

@@ -23,6 +23,7 @@ from dfs.namenode.keys import (
     EntryRow,
     InodeRow,
     LeaseRow,
+    MemberRow,
     OwnerRow,
     Row,
     SessionRow,
@@ -251,6 +252,16 @@ DAMAGES: list[tuple[int, str, Callable[[Victim], object]]] = [
         "a chunk that a file has",
         lambda v: v.table.put("doubtful", number_key(1), number_key(2)),
     ),
+    (
+        33,
+        "a key of nobody",
+        lambda v: put_row(v.table, "members", bytes(32), MemberRow("client", "", 1)),
+    ),
+    (
+        33,
+        "a key of no role",
+        lambda v: put_row(v.table, "members", bytes(32), MemberRow("king", "anna", 1)),
+    ),
     (31, "a record to come", lambda v: v.edit_inode("/d/empty", born=10**6)),
     (31, "applied too far", lambda v: put_number(v.table, APPLIED_INDEX, 10**6)),
 ]
@@ -260,7 +271,7 @@ def test_sound_tables_have_no_problem() -> None:
     victim = Victim()
     assert victim.numbers() == []
     filled = [name for name in TABLES if victim.table.scan(name, b"\0", 1)]
-    assert set(TABLES) - set(filled) == {"reap"}
+    assert set(TABLES) - set(filled) == {"reap", "members"}
     assert find_problems(MemoryTable(TABLES), (MODULE,)) == [], "a table before its first record"
     assert tuple(MODULE.checks) == TABLES
 

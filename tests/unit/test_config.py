@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SECOND_NS = 1_000_000_000
 INTERFACE = {
     "cluster": "id",
-    "namenode": "address dir",
+    "namenode": "address key dir",
     "datanode": "listen advertise dirs reserve rack",
     "worker": "listen slots task_memory scratch",
     "files": "replication chunk_size min_durable trash_keep",
@@ -163,7 +163,7 @@ def test_what_has_no_place_is_refused_with_its_line(text: str, message: str) -> 
         ('times.lease = "60"', "has no unit"),
         ('times.lease = "10ms"', "10ms is not from 1s to 1d"),
         ("security.allow_root_tasks = 1", "1 is not true or false"),
-        ('security.mode = "tls"', "'tls' is not known: the choice is none"),
+        ('security.mode = "tls"', "'tls' is not known: the choice is curve, none"),
         ('worker.slots = "all"', "'all' is not a whole number"),
         ("worker.slots = false", "false is not a whole number"),
         ('cluster.id = "a b"', "'a b' is not a name of up to 64"),
@@ -181,10 +181,9 @@ def test_what_has_no_place_is_refused_with_its_line(text: str, message: str) -> 
         ('datanode.reserve = "1GB, 5%"', "write 1G"),
         ('namenode.address = "127.0.0.1:0"', "needs a port from 1 to 65535"),
         ('namenode.address = "127.0.0.1"', "write HOST:PORT"),
-        ('namenode.address = "10.0.0.1:9860"', "needs keys"),
-        ('datanode.listen = "0.0.0.0:9861"', "needs keys"),
-        ('datanode.advertise = "[2001:db8::1]:9861"', "needs keys"),
-        ('worker.listen = "[::]:9862"', "needs keys"),
+        ('namenode.key = "secret"', "is not a key: a key has 43 characters"),
+        ("namenode.key = 7", "7 is not a key in quotes"),
+        ('datanode.listen = "*:9861"', "write HOST:PORT"),
         ('worker.listen = "127.0.0.1:65536"', "port above 65535"),
     ],
 )
@@ -192,6 +191,22 @@ def test_a_wrong_value_is_refused_with_its_line_and_key(setting: str, problem: s
     message = refusal(f"# first\n{setting}\n")
     assert message.startswith(f"cluster.toml:2: {setting.partition(' = ')[0]}: ")
     assert problem in message
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'namenode.address = "10.0.0.1:9860"',
+        'datanode.listen = "0.0.0.0:9861"',
+        'datanode.advertise = "[2001:db8::1]:9861"',
+        'worker.listen = "[::]:9862"',
+    ],
+)
+def test_addresses_of_other_machines_need_keys(setting: str) -> None:
+    message = refusal(f'security.mode = "none"\n{setting}\n')
+    assert message.startswith(f"cluster.toml:2: {setting.partition(' = ')[0]}")
+    assert "needs mode = 'curve'" in message
+    parse(f"{setting}\n")
 
 
 def test_a_text_of_very_many_lines_is_refused() -> None:
