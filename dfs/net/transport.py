@@ -208,7 +208,7 @@ class ZmqTransport:
         for proof in (Proof(make_key_pair(), key), None):
             line = Dealer(self._sockets, endpoint, proof)
             found: list[News | None] = []
-            line.watch(lambda: None, lambda line=line, found=found: found.append(line.news()))  # type: ignore[misc]
+            line.watch(_nothing, partial(_note_news, line, found))
             give_up_ns = self._clock() + FIRST_CONTACT_NS
             while set(found) <= {News.REACHED} and self._clock() < give_up_ns:
                 self._sockets.run(FIRST_CONTACT_NS)
@@ -257,3 +257,11 @@ def _check_dialled(address: str, key: bytes | None, own: KeyPair | None) -> None
         )
     if key is None and own is not None and not address.startswith(IPC):
         raise Refused(f"it is not known which key {address} has: name it in cluster.toml")
+
+
+def _nothing() -> None:
+    """What is done with messages that a stranger gets: there are none."""
+
+
+def _note_news(line: Dealer, found: list[News | None]) -> None:
+    found.append(line.news())

@@ -14,6 +14,7 @@ from dfs.datanode.log_keeper import KeeperWork
 from dfs.disk import LocalDisk, read_whole
 from dfs.epoch_file import parse_epoch, render_epoch
 from dfs.errors import Corrupt, NotSupported, Refused
+from dfs.events import Peer, Role
 from dfs.label import Kind
 from dfs.label import parse as parse_label
 from dfs.label import render as render_label
@@ -22,6 +23,8 @@ from dfs.local.layout import NODES_MAX, Home, LocalCluster, node_process_ids
 from dfs.log_format import pack_record
 from dfs.manifest import Manifest, parse, render
 from dfs.namenode.view_version import sign_folder
+from dfs.security.key_folder import KeyFolder
+from dfs.security.keys import KeyPair
 from dfs.testing.disk import MemoryDisk
 from dfs.wire.keeper import AppendLog, BeginLog
 from tests.damage import every_damage
@@ -63,6 +66,13 @@ def written_manifest(_: Path) -> bytes:
     return render(Manifest("c-3f2a9c", 81234, "minidfs view 1, lmdb 0.9", 409600, digest))
 
 
+def written_key(folder: Path) -> bytes:
+    keys = KeyFolder(folder)
+    pair = KeyPair(bytes(range(32)), bytes(range(32, 64)))
+    keys.make(Peer(Role.DATANODE, "datanode-1"), lambda: pair)
+    return (keys.path / "datanode-1.key").read_bytes()
+
+
 WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "VERSION": written_version,
     "EPOCH": lambda _: render_epoch(7),
@@ -70,6 +80,7 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "view/VERSION": written_view_version,
     "manifest": written_manifest,
     "local": written_local,
+    "key": written_key,
 }
 
 
