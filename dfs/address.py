@@ -13,6 +13,7 @@ from dfs.errors import BadArgument
 _HOST = re.compile(r"[A-Za-z0-9._:%-]+")
 
 IPC = "ipc://"
+EVERY_HOST = ("0.0.0.0", "::")
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 PORT_MAX = 65_535
 IPC_PATH_MAX_BYTES = 100
@@ -49,6 +50,11 @@ def check_address(address: str, *, port_min: int = 0) -> None:
 def is_local(address: str) -> bool:
     """Is a well-formed address out of other machines' reach?"""
     return address.startswith(IPC) or split_address(address)[0] in LOOPBACK_HOSTS
+
+
+def is_every(address: str) -> bool:
+    """Does a well-formed address mean all of this machine's, and so no place to be found at?"""
+    return not address.startswith(IPC) and split_address(address)[0] in EVERY_HOST
 
 
 def endpoint(address: str) -> str:

@@ -15,12 +15,12 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from dfs.address import IPC, IPC_PATH_MAX_BYTES, split_address
+from dfs.address import IPC, IPC_PATH_MAX_BYTES, is_local, split_address
 from dfs.address import endpoint as address_endpoint
 from dfs.config import Config
-from dfs.config.kinds import WITHOUT_KEYS
 from dfs.errors import BadArgument, ConfigError
 from dfs.events import Role
+from dfs.security.key_folder import namenode_key
 from dfs.security.keys import with_key
 
 NAMENODE_ID = "namenode"
@@ -100,19 +100,27 @@ def bind_endpoints(config: Config, home: Path, role: Role, process_id: str) -> t
 def client_endpoints(config: Config, home: Path) -> tuple[str, ...]:
     """Where to look for the namenode, the best one first; with the key that it has."""
     ipc = socket_endpoint(home, NAMENODE_ID)
-    usual = namenode_endpoint(config)
+    usual = namenode_endpoint(config, home)
     folder = socket_folder(home)
     if usual != ipc and _is_private(folder) and (folder / f"{NAMENODE_ID}.sock").is_socket():
         return (ipc, usual)
     return (usual,)
 
 
-def namenode_endpoint(config: Config) -> str:
-    """The namenode's address, with the key that it has where keys are used."""
-    key = config.namenode.key
-    found = address_endpoint(config.namenode.address).replace("//localhost:", "//127.0.0.1:")
-    used = key is not None and config.security.mode != WITHOUT_KEYS
-    return with_key(found, key) if used and key is not None else found
+def namenode_endpoint(config: Config, home: Path) -> str:
+    """The namenode's address, with the key that it has where keys are used.
+
+    Raises ``ConfigError`` when that is on another machine and its key is not known.
+    """
+    key = namenode_key(config, home)
+    address = config.namenode.address
+    if key is None and not is_local(address):
+        raise ConfigError(
+            f"namenode.address = {address!r} is on another machine and namenode.key is empty:"
+            " 'minidfs join LINE' writes both"
+        )
+    found = address_endpoint(address).replace("//localhost:", "//127.0.0.1:")
+    return found if key is None else with_key(found, key)
 
 
 def refuse_open(endpoint: str, *, has_keys: bool) -> None:

@@ -11,10 +11,10 @@ import click
 
 from cli.cluster.keys import with_first_keys
 from cli.invocation import Invocation, common, invocation
-from dfs.address import check_address
+from dfs.address import check_address, is_every
 from dfs.config import Config, render
 from dfs.config_file import load, role_folder
-from dfs.errors import Exists
+from dfs.errors import BadArgument, Exists
 from dfs.local.layout import NAMENODE_ID, Home, write_file
 from dfs.namenode.folder import make_namenode_folder
 
@@ -32,8 +32,7 @@ def command(call: Invocation, listen: str | None) -> None:
     path = call.config_file
     config = _given(path, listen) if path.exists() else _new(listen)
     home.make()
-    if config.namenode.key is None:
-        config = with_first_keys(home, config)
+    config = with_first_keys(home, config)
     folder = role_folder(config.namenode.dir, NAMENODE_ID, home.folder)
     if not make_namenode_folder(folder, config.cluster.id, time.time_ns()):
         raise Exists(f"{path} exists: this is a cluster already", str(path))
@@ -58,6 +57,11 @@ def _new(listen: str | None) -> Config:
     config = Config()
     address = listen or config.namenode.address
     check_address(address, port_min=1)
+    if is_every(address):
+        raise BadArgument(
+            f"{address} is no place at which others find the namenode: name an address of this"
+            " machine, such as 127.0.0.1:9860"
+        )
     return replace(
         config,
         cluster=replace(config.cluster, id=secrets.token_hex(8)),

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from cli.cluster.keys import make_node_keys
+from cli.cluster.keys import make_node_keys, node_peers
 from cli.cluster.programs import JOBS_MISSING, jobs_possible, program, worker_program
 from cli.invocation import Invocation, common, invocation
 from dfs.config import Config
@@ -97,7 +97,8 @@ def node(call: Invocation, given: str) -> None:
     """Run and keep a datanode and a worker; the one that ends is started again."""
     home, name = _prepared_home(call), process_id("node", given)
     number = name.removeprefix("node-")
-    _own_config(call, home, name)
+    config = _own_config(call, home, name)
+    make_node_keys(home, config, call.config_file, node_peers([int(number)]))
     datanode_id, worker_id = node_process_ids(int(number))
     common_options = ["--cluster", str(call.config_file)]
     commands = {datanode_id: program("datanode", "--id", number, *common_options)}

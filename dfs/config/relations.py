@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 
-from dfs.address import IPC, is_local, split_address
+from dfs.address import IPC, is_every, is_local, split_address
 from dfs.config.kinds import WITHOUT_KEYS
 from dfs.config.schema import Config
 from dfs.quantities import format_time
@@ -65,12 +65,29 @@ def _address_conflicts(config: Config) -> Iterator[tuple[tuple[Path, ...], str]]
                 f"{'.'.join(path)} = {address!r} can be reached from other machines, which needs"
                 " mode = 'curve': use that, or 127.0.0.1, [::1], localhost or ipc://PATH",
             )
+    yield from _not_to_be_found(config)
     for (one, address), (other, same) in combinations(_bound(config), 2):
         chosen_by_system = not address.startswith(IPC) and split_address(address)[1] == 0
         if address == same and not chosen_by_system:
             yield (
                 (other, one),
                 f"{'.'.join(other)} and {'.'.join(one)} are both {address!r}: give each its own",
+            )
+
+
+def _not_to_be_found(config: Config) -> Iterator[tuple[tuple[Path, ...], str]]:
+    datanode = config.datanode
+    found_at = {
+        ("namenode", "address"): config.namenode.address,
+        ("datanode", "advertise"): datanode.advertise or datanode.listen,
+        ("worker", "listen"): config.worker.listen,
+    }
+    for path, address in found_at.items():
+        if is_every(address):
+            yield (
+                (path, (path[0], "listen")),
+                f"{'.'.join(path)} = {address!r} is no place at which others find it: name an"
+                " address of this machine",
             )
 
 

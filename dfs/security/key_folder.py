@@ -122,6 +122,19 @@ def _refuse_open_to_others(path: Path) -> None:
         )
 
 
+def namenode_key(config: Config, home: Path) -> bytes | None:
+    """The key that the namenode proves: the configured one, or on its own machine its own.
+
+    None where keys are not used, or it is not known. Raises ConfigError.
+    """
+    if config.security.mode == WITHOUT_KEYS:
+        return None
+    folder = KeyFolder(home)
+    if config.namenode.key is None and folder.has(NAMENODE):
+        return folder.load(NAMENODE).public
+    return config.namenode.key
+
+
 def daemon_credentials(config: Config, home: Path, peer: Peer) -> Credentials | None:
     """What a daemon proves itself with; at first it knows the namenode alone.
 
@@ -129,9 +142,9 @@ def daemon_credentials(config: Config, home: Path, peer: Peer) -> Credentials | 
     """
     if config.security.mode == WITHOUT_KEYS:
         return None
-    members = Members()
-    if config.namenode.key is not None:
-        members.enrol(config.namenode.key, NAMENODE)
+    members, key = Members(), namenode_key(config, home)
+    if key is not None:
+        members.enrol(key, NAMENODE)
     return Credentials(KeyFolder(home).load(peer), members)
 
 

@@ -142,11 +142,36 @@ def test_addresses_that_others_can_reach_are_refused(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("ls", "is on another machine and namenode.key is empty: 'minidfs join LINE'"),
+        ("namenode", "is empty: if this cluster is new, run 'minidfs init'"),
+        ("datanode", "has no key for datanode-1: ask for an invitation"),
+        ("node", "has no key for datanode-1: ask for an invitation"),
+    ],
+)
+def test_where_keys_are_missing_it_is_said_who_makes_them(
+    shell: Shell, command: str, hint: str
+) -> None:
+    shell.home.mkdir()
+    text = '[cluster]\nid = "c"\n[namenode]\naddress = "10.0.0.1:9860"\n'
+    (shell.home / "cluster.toml").write_text(text, encoding="utf-8")
+    ended = shell.minidfs(command)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert hint in ended.err
+
+
+@pytest.mark.parametrize(
     ("text", "line", "hint"),
     [
         ('[cluster]\nid = "c"\n[files]\nreplicaton = 2\n', 4, "'replication'"),
         ('[cluster]\nid = "c"\n[files]\nmin_durable = 4\n', 4, "can never be met"),
-        ('[cluster]\nid = "c"\n[namenode]\naddress = "10.0.0.1:9860"\n', 4, "other machines"),
+        (
+            '[cluster]\nid = "c"\n[namenode]\naddress = "10.0.0.1:1"\n[security]\nmode = "none"\n',
+            4,
+            "other machines",
+        ),
+        ('[cluster]\nid = "c"\n[namenode]\naddress = "0.0.0.0:9860"\n', 4, "others find it"),
     ],
 )
 @pytest.mark.parametrize("command", ["ls", "status", "namenode", "datanode", "node"])

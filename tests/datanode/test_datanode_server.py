@@ -37,11 +37,11 @@ WAIT_NS = 20 * SECOND_NS
 PROGRAM = """
 import sys
 from pathlib import Path
-from dfs.config import Cluster, Config, Datanode, Reserve
+from dfs.config import Cluster, Config, Datanode, Reserve, Security
 from dfs.datanode.server import DatanodeOptions, serve
 datanode = Datanode(listen="127.0.0.1:0", reserve=Reserve(0, 0))
 home = Path(sys.argv[1])
-config = Config(Cluster("c-demo"), datanode=datanode)
+config = Config(Cluster("c-demo"), datanode=datanode, security=Security("none"))
 sys.exit(serve(DatanodeOptions(config, home, "datanode-1", home / "run" / "datanode-1.pid")))
 """
 

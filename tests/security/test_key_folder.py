@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfs.config import Config, parse
+from dfs.endpoints import namenode_endpoint
 from dfs.errors import ConfigError
 from dfs.events import Peer, Role
 from dfs.net.sockets import make_key_pair
@@ -17,9 +18,10 @@ from dfs.security.key_folder import (
     NAMENODE,
     KeyFolder,
     daemon_credentials,
+    namenode_key,
     user_credentials,
 )
-from dfs.security.keys import key_text
+from dfs.security.keys import key_text, with_key
 
 ANNA = Peer(Role.CLIENT, "anna")
 NODE = Peer(Role.DATANODE, "datanode-1")
@@ -129,9 +131,21 @@ def test_a_daemon_begins_by_knowing_the_namenode(folder: KeyFolder, tmp_path: Pa
     found = daemon_credentials(config, tmp_path, NODE)
     assert found is not None
     assert dict(found.members) == {key: NAMENODE}
+    (folder.path / "namenode.key").unlink()
     without = daemon_credentials(Config(), tmp_path, NODE)
     assert without is not None
     assert dict(without.members) == {}
+
+
+def test_on_its_own_machine_the_namenodes_key_need_not_be_configured(
+    folder: KeyFolder, tmp_path: Path
+) -> None:
+    key = folder.load(NAMENODE).public
+    assert namenode_key(Config(), tmp_path) == key
+    assert namenode_endpoint(Config(), tmp_path) == with_key("tcp://127.0.0.1:9860", key)
+    far = parse('[namenode]\naddress = "10.0.0.1:9860"\n')
+    with pytest.raises(ConfigError, match=r"is on another machine and namenode\.key is empty"):
+        namenode_endpoint(far, tmp_path / "none")
 
 
 def test_without_keys_nothing_is_read(tmp_path: Path) -> None:

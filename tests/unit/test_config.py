@@ -197,9 +197,9 @@ def test_a_wrong_value_is_refused_with_its_line_and_key(setting: str, problem: s
     "setting",
     [
         'namenode.address = "10.0.0.1:9860"',
-        'datanode.listen = "0.0.0.0:9861"',
+        'datanode.listen = "node-7.example:9861"',
         'datanode.advertise = "[2001:db8::1]:9861"',
-        'worker.listen = "[::]:9862"',
+        'worker.listen = "[2001:db8::1]:9862"',
     ],
 )
 def test_addresses_of_other_machines_need_keys(setting: str) -> None:
@@ -207,6 +207,24 @@ def test_addresses_of_other_machines_need_keys(setting: str) -> None:
     assert message.startswith(f"cluster.toml:2: {setting.partition(' = ')[0]}")
     assert "needs mode = 'curve'" in message
     parse(f"{setting}\n")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'namenode.address = "0.0.0.0:9860"',
+        'datanode.listen = "0.0.0.0:9861"',
+        'datanode.advertise = "[::]:9861"',
+        'worker.listen = "[::]:9862"',
+    ],
+)
+def test_every_address_of_a_machine_is_no_place_to_be_found(setting: str) -> None:
+    assert "is no place at which others find it" in refusal(f"{setting}\n")
+
+
+def test_a_datanode_may_listen_everywhere_if_it_says_where_it_is_found() -> None:
+    text = 'datanode.listen = "0.0.0.0:9861"\ndatanode.advertise = "10.0.0.7:9861"\n'
+    assert parse(text).datanode.advertise == "10.0.0.7:9861"
 
 
 def test_a_text_of_very_many_lines_is_refused() -> None:
