@@ -16,6 +16,7 @@ from dfs.errors import BadArgument
 from dfs.local.launch import STOP_GRACE_NS, stop
 from dfs.local.layout import NAMENODE_ID, Home, is_keeper, node_process_ids
 from dfs.local.notes import clear_notes
+from dfs.security.key_folder import KeyFolder
 
 KEEPER_GRACE_NS = STOP_GRACE_NS * 3 // 2
 """A keeper ends when its processes have ended, or been killed."""
@@ -76,7 +77,7 @@ def _wipe(home: Home) -> list[Path]:
 
     Returns the data folders that lie elsewhere; they are left alone.
     """
-    folders = {home.run, home.logs, *_data_folders(home)}
+    folders = {home.run, home.logs, KeyFolder(home.folder).path, *_data_folders(home)}
     inside = {folder for folder in folders if home.folder.resolve() in folder.resolve().parents}
     for folder in inside:
         if folder.exists():

@@ -20,7 +20,6 @@ from dfs.config.schema import Files, Times
 from dfs.errors import (
     DfsError,
     NoRoom,
-    NotSupported,
     OlderMetadata,
     Refused,
     Unavailable,
@@ -48,7 +47,7 @@ from dfs.namenode.diary import Diary
 from dfs.namenode.keys import EPOCH, ROOT, get_number, number_key
 from dfs.namenode.leases import end_lease, held_lease
 from dfs.namenode.lost_history import doubt, newer_epoch
-from dfs.namenode.membership import TOLD, WITHOUT_KEYS, Membership
+from dfs.namenode.membership import TOLD, Membership
 from dfs.namenode.module import Command, Module, View
 from dfs.namenode.namespace import lease_row
 from dfs.namenode.nodes import Nodes, introduced
@@ -72,8 +71,8 @@ from dfs.wire.members import Enrol
 
 @dataclass(frozen=True, slots=True)
 class NamenodeSettings:
-    """What the core takes from the configuration, whose tables stand in its view, and whether that
-    is known to be sound; if not, ``WorkDone(CheckView())`` will tell."""
+    """What the core takes from the configuration, whose tables stand in its view, whether that is
+    known to be sound (``WorkDone(CheckView())`` will tell if not), and whose key is whose."""
 
     cluster: str
     owner: str
@@ -82,7 +81,6 @@ class NamenodeSettings:
     modules: tuple[Module, ...] = (MODULE,)
     is_checked: bool = True
     membership: Membership | None = None
-    """Whose key is whose, where keys are used."""
 
 
 class NamespaceCore:
@@ -111,7 +109,7 @@ class NamespaceCore:
                 settings.files.replication,
             )
         )
-        self._membership = settings.membership
+        self._membership = settings.membership or Membership(table)
         self._unformatted = table.get("inodes", number_key(ROOT)) is None
         self._reaping = bool(table.scan("reap", b"\0", 1))
 
@@ -150,11 +148,9 @@ class NamespaceCore:
                 self.remember(decision.actions, now)
                 return decision
             case LinkLost() if event.peer.role in TOLD:
-                if self._membership is not None:
-                    self._membership.gone(event.link)
-                if event.peer.role is not Role.DATANODE:
-                    return Decision()
-                self._replication.link_lost(event.peer.name, now.mono_ns)
+                self._membership.gone(event.link)
+                if event.peer.role is Role.DATANODE:
+                    self._replication.link_lost(event.peer.name, now.mono_ns)
                 return Decision()
             case WorkDone(token=CheckView()):
                 return self._checked(view, event, now)
@@ -171,7 +167,7 @@ class NamespaceCore:
 
     def greet(self, event: Received) -> list[Action]:
         """Tell a node whose keys are whose, if that is news to it."""
-        return self._membership.tell(event.origin) if self._membership is not None else []
+        return self._membership.tell(event.origin)
 
     def _receive(self, view: View, event: Received, now: Now) -> Decision:
         origin, message = event.origin, event.message
@@ -223,8 +219,6 @@ class NamespaceCore:
             case n.Register():
                 return self._register(view, origin, message, now)
             case Enrol():
-                if self._membership is None:
-                    raise NotSupported(WITHOUT_KEYS)
                 return _reply(origin, Ok(), self._membership.enrol(view.table, message, now))
             case _:
                 return Decision(actions=self._replication.news(view.table, event, now))
@@ -304,8 +298,7 @@ class NamespaceCore:
         commands: list[Command] = []
         if not word.endpoints:
             raise Refused(f"{name} named no endpoint at which it can be reached")
-        if self._membership is not None:
-            self._membership.check_endpoints(origin.peer, word.endpoints)
+        self._membership.check_endpoints(origin.peer, word.endpoints)
         epoch = self._epoch(view.table)
         raised = newer_epoch(view, name, word, now)
         if raised is not None:
@@ -339,7 +332,7 @@ class NamespaceCore:
         if self._unformatted and not self.is_checking:
             self._unformatted = False
             decision.commands.append(c.Formatted(self._settings.owner, now.wall_ns))
-        if self._membership is not None and not self.is_checking:
+        if not self.is_checking:
             decision.commands += self._membership.begin(view.table, now)
         if decision.commands:
             return decision
@@ -377,13 +370,10 @@ class NamespaceCore:
         """When ``on_deadline`` has something to do (ns, monotonic)."""
         if self.is_checking:
             return self._replication.next_deadline()
-        fresh = self._membership is not None and self._membership.has_first
-        if self._unformatted or self._reaping or fresh:
+        if self._unformatted or self._reaping or self._membership.has_first:
             return 0
         times = (self._sessions.next_deadline(), self._replication.next_deadline())
         return min((t for t in times if t is not None), default=None)
-
-    # -- questions
 
     def _epoch(self, table: Table) -> int:
         return get_number(table, EPOCH, 1)

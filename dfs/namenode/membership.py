@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dfs.errors import BadArgument, Exists, Refused
+from dfs.errors import BadArgument, Exists, NotSupported, Refused
 from dfs.events import Action, Now, Origin, Peer, Role, Send
 from dfs.limits import MEMBER_NAME_MAX_BYTES, MEMBERS_MAX
 from dfs.namenode import commands as c
@@ -25,17 +25,20 @@ from dfs.security.keys import KEY_BYTES, key_text, split_key
 from dfs.security.members import Members
 from dfs.wire.members import Enrol, MemberKey, MembersNow
 
-WITHOUT_KEYS = "this cluster has no keys: [security] mode is none"
 TOLD = frozenset({Role.DATANODE, Role.WORKER})
 _SINGLE = frozenset({Role.NAMENODE, Role.DATANODE, Role.WORKER})
 """Roles whose processes have one key each."""
 
 
 class Membership:
-    """``members`` is shared with the transport, ``first`` is enrolled unless it is known."""
+    """``members`` is shared with the transport, None where keys are not used; ``first`` is enrolled
+    unless it is known."""
 
-    def __init__(self, table: Table, members: Members, first: Sequence[MemberKey]) -> None:
-        self._members = members
+    def __init__(
+        self, table: Table, members: Members | None = None, first: Sequence[MemberKey] = ()
+    ) -> None:
+        self._is_used = members is not None
+        self._members = members = members if members is not None else Members()
         rows = [(key, get_row(table, "members", key, MemberRow)) for key in _keys(table)]
         living = [(key, Peer(Role(r.role), r.name)) for key, r in rows if r and not r.is_revoked]
         members.replace(living)
@@ -55,7 +58,12 @@ class Membership:
         return self._enrol(table, first, now)
 
     def enrol(self, table: Table, message: Enrol, now: Now) -> list[Command]:
-        """Enrol what an administrator names. Raises ``BadArgument`` and ``Exists``."""
+        """Enrol what an administrator names.
+
+        Raises ``BadArgument``, ``Exists``, and ``NotSupported`` where keys are not used.
+        """
+        if not self._is_used:
+            raise NotSupported("this cluster has no keys: [security] mode is none")
         for member in message.members:
             _check(member)
         return self._enrol(table, message.members, now)
@@ -63,7 +71,8 @@ class Membership:
     def tell(self, origin: Origin) -> list[Action]:
         """What a node that has said something is to know."""
         version = self._members.version
-        if origin.peer.role not in TOLD or self._told.get(origin.link) == version:
+        is_news = origin.peer.role in TOLD and self._told.get(origin.link) != version
+        if not (self._is_used and is_news):
             return []
         self._told[origin.link] = version
         known = tuple(MemberKey(key, peer.role.value, peer.name) for key, peer in self._members)
@@ -80,7 +89,7 @@ class Membership:
                 _, key = split_key(endpoint)
             except BadArgument as error:
                 raise Refused(f"{peer.name} registers with a key that is none") from error
-            if key is not None and self._members.find(key) != peer:
+            if self._is_used and key is not None and self._members.find(key) != peer:
                 raise Refused(
                     f"{peer.name} registers with a key that is not enrolled as its own: enrol it"
                     " with 'minidfs join', or restore the key that it had"

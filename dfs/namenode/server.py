@@ -136,10 +136,10 @@ class NamenodeProcess:
         self._folder.close()
 
 
-def _membership(table: Table, home: Path, credentials: Credentials | None) -> Membership | None:
+def _membership(table: Table, home: Path, credentials: Credentials | None) -> Membership:
     """The members in the log, and those whose keys lie here."""
     if credentials is None:
-        return None
+        return Membership(table)
     here = KeyFolder(home).public()
     first = [MemberKey(key, peer.role.value, peer.name) for peer, key in here]
     return Membership(table, credentials.members, first)
@@ -149,7 +149,7 @@ def compose(
     config: Config,
     table: Table,
     beside: Companion | None,
-    membership: Membership | None,
+    membership: Membership,
     now: Now,
     *,
     is_checked: bool,

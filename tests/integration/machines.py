@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from dfs.events import Peer, Role
 from dfs.namenode.folder import make_namenode_folder
+from dfs.net.sockets import make_key_pair
+from dfs.security.key_folder import ADMIN, NAMENODE, KeyFolder
+from dfs.security.keys import key_text
 from tests.integration.cluster_here import ClusterHere, until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="UTS namespaces need root")
@@ -31,11 +36,10 @@ def free_ports(count: int) -> list[int]:
 class Machine(ClusterHere):
     """A machine called ``name``; its processes see no other name (UTS namespace)."""
 
-    def __init__(self, name: str, folder: Path, config: str) -> None:
+    def __init__(self, name: str, folder: Path) -> None:
         super().__init__(folder)
         self.name = name
         folder.mkdir(mode=0o700, parents=True)
-        self.home.config_file.write_text(config, encoding="utf-8")
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *arguments: str) -> None:
@@ -80,17 +84,32 @@ class Machines:
     def __init__(self, folder: Path, names: tuple[str, ...] = ("alpha", "beta", "gamma")) -> None:
         cluster = secrets.token_hex(4)
         namenode, *ports = free_ports(1 + len(names))
-        self.all = []
-        for name, port in zip(names, ports, strict=True):
+        self.all = [Machine(name, folder / name) for name in names]
+        self.alpha = self.all[0]
+        key = self._make_keys()
+        for machine, port in zip(self.all, ports, strict=True):
             config = (
                 f'[cluster]\nid = "{cluster}"\n'
-                f'[namenode]\naddress = "127.0.0.1:{namenode}"\n'
+                f'[namenode]\naddress = "127.0.0.1:{namenode}"\nkey = "{key_text(key)}"\n'
                 f'[datanode]\nlisten = "127.0.0.1:{port}"\n'
                 f'[files]\nreplication = {len(names)}\nchunk_size = "64K"\n'
             )
-            self.all.append(Machine(name, folder / name, config))
-        self.alpha = self.all[0]
+            machine.home.config_file.write_text(config, encoding="utf-8")
         make_namenode_folder(self.alpha.folder / "namenode", cluster, time.time_ns())
+
+    def _make_keys(self) -> bytes:
+        """Make all keys on the first machine and copy its own to each; the namenode's."""
+        here = KeyFolder(self.alpha.folder)
+        nodes = [Peer(Role.DATANODE, f"datanode-{n}") for n in range(1, len(self.all) + 1)]
+        for peer in (NAMENODE, ADMIN, Peer(Role.CLIENT, "root"), *nodes):
+            here.make(peer, make_key_pair)
+        for node, machine in zip(nodes, self.all, strict=True):
+            if machine is not self.alpha:
+                there = KeyFolder(machine.folder).path
+                there.mkdir(mode=0o700)
+                for file in (f"{node.name}.key", "user.key"):
+                    shutil.copy(here.path / file, there)
+        return here.load(NAMENODE).public
 
     def start_datanodes(self) -> None:
         for number, machine in enumerate(self.all, start=1):

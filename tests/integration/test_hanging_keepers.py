@@ -85,6 +85,7 @@ def test_keepers_whose_disks_hang_are_replaced_and_catch_up(four: Machines, tmp_
 def test_changes_wait_or_are_refused_while_the_only_keeper_is_stopped(two: Machines) -> None:
     two.start()
     alpha, beta = two.all
+    until(lambda: "datanode-2 keeps the log" in alpha.logged("namenode"))
     alpha.minidfs("mkdir", "/before")
     keeper = beta.running["datanode"]
     keeper.send_signal(signal.SIGSTOP)

@@ -195,7 +195,7 @@ def groups_of(cluster: ClusterHere) -> list[Path]:
 def nothing_is_left(cluster: ClusterHere) -> bool:
     """No attempts, no runs, and of task processes only those that wait for a job."""
     folders = [cluster.folder / f"worker-{n}" for n in (1, 2, 3)]
-    left = [path for f in folders for name in ("attempts", "runs") for path in (f / name).iterdir()]
+    left = [path for f in folders for name in ("attempts", "runs") for path in f.glob(f"{name}/*")]
     opened = [path for f in folders for path in f.glob("tasks/*/code")]
     return not left and not opened
 
