@@ -40,6 +40,8 @@ id = "{cluster}"
 address = "127.0.0.1:{namenode}"
 [datanode]
 listen = "127.0.0.1:{datanode}"
+[security]
+mode = "none"
 """
 Measure = Callable[[int], list[float]]
 """The milliseconds of each request of one round, by its number."""

@@ -29,6 +29,8 @@ CONFIG = """[cluster]
 id = "{cluster}"
 [namenode]
 address = "127.0.0.1:{port}"
+[security]
+mode = "none"
 """
 
 

@@ -149,7 +149,7 @@ def _to_bind(address: str) -> str:
         return f"tcp://127.0.0.1:{port}"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ConfigError(
             f"cannot listen at {address}: {host} does not resolve ({error}): use an address of this"
             " machine"

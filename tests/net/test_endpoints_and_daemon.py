@@ -92,6 +92,13 @@ def test_a_datanode_listens_on_its_socket_file_and_its_address(
     assert tcp == expected
 
 
+@pytest.mark.parametrize("host", ["fe80::zz", "a" * 70])
+def test_a_name_that_does_not_resolve_is_said(tmp_path: Path, host: str) -> None:
+    listen = f"[{host}]:9861" if ":" in host else f"{host}:9861"
+    with pytest.raises(ConfigError, match=r"does not resolve .*: use an address of this machine"):
+        bind_endpoints(with_listen(listen), tmp_path, Role.DATANODE, "datanode-1")
+
+
 def test_clients_use_the_socket_file_once_there_is_one(short_home: Path) -> None:
     config = Config()
     usual = f"tcp://{config.namenode.address}"
