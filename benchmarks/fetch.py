@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.bounded import cpu_seconds
 from benchmarks.report import Row, render, write_page
-from dfs.events import Action, Event, Now, Peer, Received, Reply, Role, Send
+from dfs.events import NAMENODE, Action, Event, Now, Peer, Received, Reply, Role, Send
 from dfs.limits import SECOND_NS
 from dfs.net.loop import Loop, read_clock
 from dfs.net.pool import Pool
@@ -52,7 +52,7 @@ from mapreduce.wire import (
     WorkerRegistered,
 )
 from mapreduce.worker.core import WorkerCore
-from mapreduce.worker.master_link import NAMENODE, WorkerSettings
+from mapreduce.worker.master_link import WorkerSettings
 from mapreduce.worker.runs import RunStore
 from mapreduce.worker.segments import Segments
 from mapreduce.worker.work import (

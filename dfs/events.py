@@ -46,6 +46,10 @@ class Peer(NamedTuple):
     name: str
 
 
+NAMENODE = Peer(Role.NAMENODE, "namenode")
+"""There is one in a cluster."""
+
+
 class Origin(NamedTuple):
     """Where a request came from, and so where its reply goes.
 

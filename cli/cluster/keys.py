@@ -14,12 +14,12 @@ from dfs.client.connect import connect_as, user_name
 from dfs.config import Config
 from dfs.config.kinds import WITHOUT_KEYS
 from dfs.errors import ConfigError
-from dfs.events import Peer, Role
+from dfs.events import NAMENODE, Peer, Role
 from dfs.limits import FIRST_CONTACT_NS, SECOND_NS
 from dfs.local.layout import NAMENODE_ID, Home, node_process_ids
 from dfs.local.processes import is_running, read_pid_file
 from dfs.net.sockets import make_key_pair
-from dfs.security.key_folder import ADMIN, NAMENODE, KeyFolder
+from dfs.security.key_folder import ADMIN, KeyFolder
 from dfs.wire.members import Enrol, MemberKey
 
 

@@ -44,7 +44,7 @@ from dfs.errors import (
     SessionExpired,
     Unavailable,
 )
-from dfs.events import Peer, Role
+from dfs.events import NAMENODE
 from dfs.limits import (
     CLOSE_WAIT_NS,
     FIRST_CONTACT_NS,
@@ -67,7 +67,6 @@ from dfs.wire.namespace import (
     SessionOpened,
 )
 
-NAMENODE = Peer(Role.NAMENODE, "namenode")
 UNSENT = (0, 0, 0)
 """Session, sequence and ack_below of a change that was not given to ``change`` yet."""
 

@@ -19,12 +19,12 @@ from typing import NamedTuple
 from dfs.checksum import HASH_BYTES, chunk_digest, slice_count, slice_hashes
 from dfs.datanode.chain import Identity
 from dfs.datanode.chunkfile import Footer, ReplicaKey, are_u64, file_bytes, is_key
-from dfs.datanode.registration import NAMENODE
 from dfs.datanode.replicas import Inventory
 from dfs.datanode.tasks import Chore, DropFile, OpenFile, Placed, SealFile, WriteSlices
 from dfs.datanode.writes import full_node
 from dfs.errors import BadArgument, DfsError, ReplicaFault, StorageFault, Unavailable
 from dfs.events import (
+    NAMENODE,
     Action,
     LinkLost,
     Note,

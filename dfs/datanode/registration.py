@@ -28,7 +28,7 @@ from enum import StrEnum
 from dfs.datanode.replicas import ROW_BYTES, Inventory
 from dfs.datanode.volumes import EpochToken
 from dfs.errors import DfsError, NotFound, Refused, Unavailable
-from dfs.events import Action, Note, Peer, Role, Send, WorkDone
+from dfs.events import NAMENODE, Action, Note, Send, WorkDone
 from dfs.limits import (
     EPOCH_DEADLINE_NS,
     REPORT_PAGE_MAX_REPLICAS,
@@ -41,7 +41,6 @@ from dfs.wire.codec import Message
 from dfs.wire.common import Failed, Ok
 from dfs.wire.node import Heartbeat, Register, Registered, ReportPage
 
-NAMENODE = Peer(Role.NAMENODE, "namenode")
 _PAGE_BYTES = REPORT_PAGE_MAX_REPLICAS * ROW_BYTES
 
 

@@ -21,7 +21,7 @@ from dfs.data_folder import DataFolder
 from dfs.disk import Disk, LocalDisk
 from dfs.endpoints import NAMENODE_ID, bind_endpoints
 from dfs.errors import ConfigError, DfsError, StorageFault
-from dfs.events import Peer, Role
+from dfs.events import NAMENODE, Role
 from dfs.namenode.copy_writer import CopyWriter
 from dfs.namenode.folder import claim_namenode_folder
 from dfs.namenode.journal import apply_table, open_journal, put_applied_index, table_names
@@ -113,13 +113,12 @@ def _new_folder(place: Path, cluster: str) -> Iterator[DataFolder]:
 def _gather(options: RebuildOptions, writer: CopyWriter, say: Callable[[str], None]) -> Outcome:
     """Listen in the namenode's place until the datanodes have given what they have."""
     rebuilder = Rebuilder(options.wanted, read_clock())
-    me = Peer(Role.NAMENODE, NAMENODE_ID)
-    credentials = daemon_credentials(options.config, options.home, me)
+    credentials = daemon_credentials(options.config, options.home, NAMENODE)
     if credentials is not None:
         for peer, key in KeyFolder(options.home).public():
             credentials.members.enrol(key, peer)
-    bind = bind_endpoints(options.config, options.home, me.role, NAMENODE_ID)
-    transport = ZmqTransport(me, options.config.cluster.id, bind, credentials)
+    bind = bind_endpoints(options.config, options.home, Role.NAMENODE, NAMENODE_ID)
+    transport = ZmqTransport(NAMENODE, options.config.cluster.id, bind, credentials)
     pool = Pool(writer.execute, 1, transport.wake, "rebuild")
     try:
         loop = Loop(PlainStep(rebuilder), transport, pool, say)

@@ -20,7 +20,7 @@ from dfs.config_file import role_folder
 from dfs.disk import LocalDisk
 from dfs.endpoints import NAMENODE_ID, bind_endpoints, host_id
 from dfs.errors import ConfigError
-from dfs.events import Now, Peer, Role, Work
+from dfs.events import NAMENODE, Now, Role, Work
 from dfs.limits import SNAPSHOT_THREADS
 from dfs.namenode.apply import MODULE
 from dfs.namenode.changes import FileSettings
@@ -96,8 +96,7 @@ class NamenodeProcess:
         journal = open_journal(disk, self._table, modules, cluster)
         store.clean()
         is_checked = self._table.is_checked
-        me = Peer(Role.NAMENODE, NAMENODE_ID)
-        credentials = daemon_credentials(config, options.home, me)
+        credentials = daemon_credentials(config, options.home, NAMENODE)
         membership = _membership(self._table, options.home, credentials)
         core = compose(config, self._table, beside, membership, read_clock(), is_checked=is_checked)
         self._step = JournalStep(core, modules, journal, self._table)
@@ -108,8 +107,8 @@ class NamenodeProcess:
         snapshots = Snapshots(journal, self._table, store.whole(), is_checked=is_checked)
         self._step.take_snapshots(snapshots)
         keepers.send_newest_of(snapshots)
-        bind = bind_endpoints(config, options.home, me.role, NAMENODE_ID)
-        self._transport = ZmqTransport(me, cluster, bind, credentials)
+        bind = bind_endpoints(config, options.home, Role.NAMENODE, NAMENODE_ID)
+        self._transport = ZmqTransport(NAMENODE, cluster, bind, credentials)
         self._store = store
         self._pool = Pool(self._execute, SNAPSHOT_THREADS, self._transport.wake, "snapshots")
         if not is_checked:

@@ -26,13 +26,12 @@ from dfs.config import Config
 from dfs.config.kinds import WITHOUT_KEYS
 from dfs.disk import LocalDisk, write_whole
 from dfs.errors import BadArgument, ConfigError, Corrupt, NotSupported, Refused
-from dfs.events import Peer, Role
+from dfs.events import NAMENODE, Peer, Role
 from dfs.label import Kind, parse, render
 from dfs.security.credentials import Credentials
 from dfs.security.keys import KeyPair, key_text, parse_key
 from dfs.security.members import Members
 
-NAMENODE = Peer(Role.NAMENODE, "namenode")
 USER_FILE = "user"
 ADMIN = Peer(Role.ADMIN, "admin")
 _SUFFIX = ".key"

@@ -14,7 +14,7 @@ from dfs.datanode.kept_log import LogCopies, with_log
 from dfs.datanode.store import ChunkStore
 from dfs.datanode.tasks import Placed, SpaceMeasured, VolumeFound
 from dfs.errors import StorageFault
-from dfs.events import Now, Peer, Role
+from dfs.events import NAMENODE, Now, Peer, Role
 from dfs.limits import KIB, SECOND_NS
 from dfs.namenode.apply import MODULE
 from dfs.namenode.core import NamenodeSettings, NamespaceCore
@@ -43,7 +43,6 @@ SNAPSHOT_EVERY_BYTES = 12 * KIB
 VOLUMES = 2
 ROWS_CHECKED_PER_TURN = 8
 TIMES = Times(repair_after_ns=10 * SECOND_NS)
-NAMENODE = Peer(Role.NAMENODE, "namenode")
 HOST = "host-of-namenode"
 NAMENODE_ENDPOINTS = ("sim://namenode",)
 

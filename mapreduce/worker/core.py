@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from dfs.errors import NotSupported, PermissionDenied
 from dfs.events import (
+    NAMENODE,
     Action,
     Event,
     LinkLost,
@@ -64,7 +65,7 @@ from mapreduce.worker.chores import Chore, Numbers
 from mapreduce.worker.departure import Departure
 from mapreduce.worker.fetcher import Fetcher, ReadToken, StoreToken
 from mapreduce.worker.holdings import Holdings, Serving
-from mapreduce.worker.master_link import NAMENODE, LinkState, MasterLink, WorkerSettings
+from mapreduce.worker.master_link import LinkState, MasterLink, WorkerSettings
 from mapreduce.worker.printed import Printed, Printing
 from mapreduce.worker.work import DropJob, DropRun, FindHeldRuns, RunPack
 

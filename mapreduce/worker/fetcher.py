@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dfs.events import Action, Origin, Payload, Peer, Role, Send
+from dfs.events import NAMENODE, Action, Origin, Payload, Peer, Role, Send
 from dfs.limits import SECOND_NS
 from mapreduce.errors import RunCorrupt
 from mapreduce.limits import SCRATCH_PIECE_NS
@@ -30,7 +30,7 @@ from mapreduce.wire import (
 )
 from mapreduce.worker.chores import Numbers
 from mapreduce.worker.fetching import Fetch, FetchPlan
-from mapreduce.worker.master_link import NAMENODE, WorkerSettings
+from mapreduce.worker.master_link import WorkerSettings
 from mapreduce.worker.work import ReadRuns, RunPack, StoreSegments
 
 FETCH_TRY_NS = 10 * SECOND_NS

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from dfs.errors import NotFound, Retry
-from dfs.events import Action, Note, Peer, Role, Send
+from dfs.events import NAMENODE, Action, Note, Send
 from dfs.limits import RETRY_PAUSE_MAX_NS, RETRY_PAUSE_NS, SECOND_NS
 from dfs.security.members import Members
 from dfs.wire.codec import Message
@@ -43,7 +43,6 @@ from mapreduce.wire import (
 )
 from mapreduce.worker.chores import Numbers
 
-NAMENODE = Peer(Role.NAMENODE, "namenode")
 ANSWER_NS = 5 * SECOND_NS
 
 Report = AttemptSucceeded | AttemptFailed | RunsLost

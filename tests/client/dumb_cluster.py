@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dfs.checksum import chunk_digest, slice_hashes
-from dfs.client.namenode import NAMENODE
 from dfs.errors import DfsError, LeaseLost, NotFound, ReplicaFault, SessionExpired, TooFewNodes
-from dfs.events import Event, LinkLost, Origin, Peer, Received, Send
+from dfs.events import NAMENODE, Event, LinkLost, Origin, Peer, Received, Send
 from dfs.limits import SECOND_NS
 from dfs.wire import data as d
 from dfs.wire import namespace as m

@@ -10,8 +10,8 @@ from typing import Any
 
 from dfs.client.core import ClientCore, Finished
 from dfs.client.effects import Operation
-from dfs.client.namenode import NAMENODE, ClientSettings, Namenode
-from dfs.events import Action, Event, Now, Peer, Received, Role, Send
+from dfs.client.namenode import ClientSettings, Namenode
+from dfs.events import NAMENODE, Action, Event, Now, Peer, Received, Role, Send
 from dfs.limits import SECOND_NS
 from tests.client.dumb_cluster import CLUSTER, DumbCluster
 

@@ -24,9 +24,8 @@ from dfs.client.effects import (
     Tell,
     TimedOut,
 )
-from dfs.client.namenode import NAMENODE
 from dfs.errors import Corrupt, NotFound, Refused
-from dfs.events import LinkLost, Now, Origin, Peer, Received, Role, Send, Work, WorkDone
+from dfs.events import NAMENODE, LinkLost, Now, Origin, Peer, Received, Role, Send, Work, WorkDone
 from dfs.limits import LOCAL_READ_NS
 from dfs.wire.common import Failed, Ok, Ping
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from dfs.events import Peer, Role
+from dfs.events import NAMENODE, Peer, Role
 from dfs.namenode.folder import make_namenode_folder
 from dfs.net.sockets import make_key_pair
-from dfs.security.key_folder import ADMIN, NAMENODE, KeyFolder
+from dfs.security.key_folder import ADMIN, KeyFolder
 from dfs.security.keys import key_text
 from tests.integration.cluster_here import ClusterHere, until
 

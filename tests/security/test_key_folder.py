@@ -11,11 +11,10 @@ import pytest
 from dfs.config import Config, parse
 from dfs.endpoints import namenode_endpoint
 from dfs.errors import ConfigError
-from dfs.events import Peer, Role
+from dfs.events import NAMENODE, Peer, Role
 from dfs.net.sockets import make_key_pair
 from dfs.security.key_folder import (
     ADMIN,
-    NAMENODE,
     KeyFolder,
     daemon_credentials,
     namenode_key,

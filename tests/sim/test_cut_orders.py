@@ -13,9 +13,9 @@ import pytest
 from dfs.client.client import Client
 from dfs.datanode import registration
 from dfs.datanode.replicas import ROW_BYTES
-from dfs.events import Action, Peer, Reply, Role, Send
+from dfs.events import NAMENODE, Action, Peer, Reply, Role, Send
 from dfs.limits import FRAME_BYTES, ORDER_DEADLINE_NS, SECOND_NS
-from dfs.testing.cluster import NAMENODE, StorageCluster
+from dfs.testing.cluster import StorageCluster
 from dfs.testing.convergence import containers
 from dfs.testing.node import Node
 from dfs.wire.admin import GetReport, Report

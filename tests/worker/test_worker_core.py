@@ -6,6 +6,7 @@ import pytest
 
 from dfs.errors import NotFound, PermissionDenied, StorageFault, Unavailable
 from dfs.events import (
+    NAMENODE,
     LinkLost,
     Note,
     Work,
@@ -33,7 +34,6 @@ from mapreduce.wire import (
     WorkerRegistered,
 )
 from mapreduce.worker.departure import DEPARTURE_MAX_NS, FETCHES_OVER_NS
-from mapreduce.worker.master_link import NAMENODE
 from mapreduce.worker.work import (
     DropJob,
     DropRun,

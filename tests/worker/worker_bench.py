@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from dfs.events import (
+    NAMENODE,
     Action,
     Now,
     Origin,
@@ -35,7 +36,7 @@ from mapreduce.wire import (
     WorkerRegistered,
 )
 from mapreduce.worker.core import WorkerCore
-from mapreduce.worker.master_link import NAMENODE, WorkerSettings
+from mapreduce.worker.master_link import WorkerSettings
 from mapreduce.worker.work import (
     FindHeldRuns,
 )
